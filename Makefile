@@ -1,0 +1,2 @@
+demo test check bench wheel lock: ; @./dev $@
+.PHONY: demo test check bench wheel lock

@@ -1,0 +1,40 @@
+"""Install each built distribution in an empty environment, start its commands and look at its contents."""
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+OURS = {"twin_wire", "drivers", "buffering", "edge_agent", "twin_server", "hardware_sim"}
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def try_one(path: Path, uv: Path) -> None:
+    """Raise CalledProcessError or AssertionError when the distribution does not work by itself."""
+    with tempfile.TemporaryDirectory(prefix="dist") as folder:
+        python = Path(folder) / "env/bin/python"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(python.parents[1])], check=True)
+        install = [str(uv), "pip", "install", "-q", "--python", str(python), "-c", str(ROOT / "requirements.lock")]
+        subprocess.run([*install, f"{path}[edge,server,sim]"], check=True)
+        for command in ("edge-agent", "twin-server", "hardware-sim"):
+            subprocess.run([str(python.parent / command), "--help"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+        code = "import twin_server, edge_agent, pathlib as p; print(*(p.Path(m.__file__).parent / 'static' / n for m, n in ((twin_server, 'index.html'), (edge_agent, 'gateway.html'))))"
+        pages = subprocess.run([str(python), "-c", code], check=True, capture_output=True, text=True, cwd=folder)
+        missing = [p for p in pages.stdout.split() if not Path(p).is_file()]
+        assert not missing, f"{path.name} carries no page: {missing}"
+    sys.stdout.write(f"{path.name}: installs alone, commands start, pages inside, {path.stat().st_size / 1e6:.2f} MB\n")
+
+
+def main(folder: Path) -> None:
+    """Try every distribution in the folder; the wheel holds our six packages and no tests."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".whl":
+            tops = {n.split("/")[0] for n in zipfile.ZipFile(path).namelist() if ".dist-info" not in n}
+            assert tops == OURS, tops
+        if path.suffix in (".whl", ".gz"):
+            try_one(path, ROOT / ".venv/bin/uv")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
