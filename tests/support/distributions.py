@@ -19,9 +19,10 @@ def try_one(path: Path, uv: Path) -> None:
         subprocess.run([*install, f"{path}[edge,server,sim]"], check=True)
         for command in ("edge-agent", "twin-server", "hardware-sim"):
             subprocess.run([str(python.parent / command), "--help"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
-        code = "import twin_server, edge_agent, pathlib as p; print(*(p.Path(m.__file__).parent / 'static' / n for m, n in ((twin_server, 'index.html'), (edge_agent, 'gateway.html'))))"
-        pages = subprocess.run([str(python), "-c", code], check=True, capture_output=True, text=True, cwd=folder)
-        missing = [p for p in pages.stdout.split() if not Path(p).is_file()]
+        where = [str(python), "-c", "import twin_server, edge_agent; print(twin_server.__file__, edge_agent.__file__)"]
+        found = subprocess.run(where, check=True, capture_output=True, text=True, cwd=folder).stdout.split()
+        pages = [Path(f).parent / "static" / n for f, n in zip(found, ("index.html", "gateway.html"), strict=True)]
+        missing = [p for p in pages if not p.is_file()]
         assert not missing, f"{path.name} carries no page: {missing}"
     sys.stdout.write(f"{path.name}: installs alone, commands start, pages inside, {path.stat().st_size / 1e6:.2f} MB\n")
 
