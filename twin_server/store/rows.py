@@ -115,6 +115,7 @@ class Acknowledgement(NamedTuple):
     by: str
     at_us: int
     note: str
+    severity: int = 1  # as shown then; a later, more urgent word asks for a new acknowledgement
 
 
 class Gateway(NamedTuple):

@@ -1,0 +1,326 @@
+"""The mirror of one enterprise as a value: batches in any order give one state; latest is by event time."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin_wire.manifest import Manifest
+from twin_wire.readings import Batch, Block, Clock, Event, Fixes
+from twin_wire.structure import Structure
+
+CLOCK_SLACK_US = 5_000_000  # a gateway's clock may lead ours by this much before its times are doubted
+NO_TIME_US = -(1 << 62)
+
+Rows = NDArray[np.intp]
+
+
+class Arrival(NamedTuple):
+    """What is known of a statement besides its body; the order of the state is (time, gateway, epoch, seq)."""
+
+    gateway: str
+    epoch: int
+    seq: int
+    t1_us: int  # last event time the statement claims
+    received_us: int  # server's clock at the commit
+    index: int  # in the log
+
+
+class Site(NamedTuple):
+    """A manifest and the structure document it names, with the first 8 bytes of the manifest's digest."""
+
+    key: bytes
+    manifest: Manifest
+    structure: Structure | None
+
+
+class Gateway(NamedTuple):
+    """What the twin knows of one gateway; every field is a maximum over what arrived."""
+
+    epoch: int = -1
+    seq: int = -1
+    last_event_us: int = NO_TIME_US
+    last_received_us: int = NO_TIME_US
+    clock: Clock = Clock(0, -1, 0)  # of the greatest (epoch, seq)
+    clock_order: tuple[int, int] = (-1, -1)
+    newest: tuple[int, int, int, int] = (NO_TIME_US, -1, -1, 0)  # received_us, epoch, seq, delay_us of the last arrival
+    site: Site | None = None
+    site_order: tuple[int, int] = (-1, -1)
+
+
+class Points(NamedTuple):
+    """Latest sample of every point, R rows in order of first mention."""
+
+    order_us: NDArray[np.int64]  # event time, or the receive time where the gateway's clock ran ahead of it
+    epoch: NDArray[np.int64]
+    seq: NDArray[np.int64]
+    time_us: NDArray[np.int64]
+    value: NDArray[np.float64]
+    quality: NDArray[np.uint8]
+
+
+class People(NamedTuple):
+    """Latest fix of every tag, N rows in order of first mention; places index `Twin.places`, -1 none; mm."""
+
+    order_us: NDArray[np.int64]
+    gateway: NDArray[np.int64]  # index into Twin.sources
+    epoch: NDArray[np.int64]
+    seq: NDArray[np.int64]
+    time_us: NDArray[np.int64]
+    roadway: NDArray[np.int64]
+    zone: NDArray[np.int64]
+    chainage_mm: NDArray[np.int64]
+    sigma_mm: NDArray[np.int64]
+    x_mm: NDArray[np.int64]
+    y_mm: NDArray[np.int64]
+    z_mm: NDArray[np.int64]
+    method: NDArray[np.int64]
+
+
+class Twin(NamedTuple):
+    """State of one enterprise; never changed in place, `index` is a memo that does not belong to the state."""
+
+    gateways: Mapping[str, Gateway]
+    point_row: Mapping[tuple[str, str], int]  # (gateway, point) -> row of `points`
+    points: Points
+    tag_row: Mapping[str, int]
+    people: People
+    places: Mapping[tuple[str, str], int]  # ("roadway" | "zone", id) -> number, in order of first mention
+    sources: Mapping[str, int]  # gateway id -> number used in `people`
+    index: Mapping[tuple[str, tuple[str, ...]], Rows]
+
+
+class Changes(NamedTuple):
+    """What a batch changed: numbers of newer samples and fixes, the events it carried, whether names were added."""
+
+    samples: int
+    fixes: int
+    events: tuple[Event, ...]
+    names: bool
+
+
+def empty() -> Twin:
+    """Return the twin that has heard nothing."""
+    i64, f64, u8 = np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.uint8)
+    return Twin({}, {}, Points(i64, i64, i64, i64, f64, u8), {}, People(*[i64] * 13), {}, {}, {})
+
+
+def put_site(twin: Twin, arrival: Arrival, site: Site) -> Twin:
+    """Take note of a manifest statement; in force is the one with the greatest (epoch, seq)."""
+    gateway = twin.gateways.get(arrival.gateway, Gateway())
+    order = (arrival.epoch, arrival.seq)
+    if order >= gateway.site_order:
+        gateway = gateway._replace(site=site, site_order=order)
+    return touch(twin._replace(gateways={**twin.gateways, arrival.gateway: gateway}), arrival)
+
+
+def touch(twin: Twin, arrival: Arrival) -> Twin:
+    """Take note that a statement came, whatever it says."""
+    gateway = twin.gateways.get(arrival.gateway, Gateway())
+    received_us = arrival.received_us
+    event_us = _order_us(arrival.t1_us, received_us)
+    epoch, seq = max((gateway.epoch, gateway.seq), (arrival.epoch, arrival.seq))
+    newest = (received_us, arrival.epoch, arrival.seq, received_us - arrival.t1_us)
+    gateway = gateway._replace(
+        epoch=epoch,
+        seq=seq,
+        last_event_us=max(gateway.last_event_us, event_us),
+        last_received_us=max(gateway.last_received_us, received_us),
+        newest=max(gateway.newest, newest),
+    )
+    return twin._replace(gateways={**twin.gateways, arrival.gateway: gateway})
+
+
+def apply(
+    twin: Twin, arrival: Arrival, batch: Batch, site: Site, until_us: int | None = None
+) -> tuple[Twin, Changes]:
+    """Return the twin with a batch in it; `until_us` leaves out rows with a later event time (replay)."""
+    twin = _put_clock(touch(twin, arrival), arrival, batch.clock)
+    names = (len(twin.point_row), len(twin.tag_row))
+    twin, samples, last_us = _apply_blocks(twin, arrival, batch.blocks, until_us)
+    fixes = 0
+    if len(batch.fixes.time_us):
+        twin, fixes, fix_us = _apply_fixes(twin, arrival, batch.fixes, site, until_us)
+        last_us = max(last_us, fix_us)
+    gateway = twin.gateways[arrival.gateway]
+    if last_us > gateway.last_event_us:
+        gateway = gateway._replace(last_event_us=last_us)
+        twin = twin._replace(gateways={**twin.gateways, arrival.gateway: gateway})
+    events = batch.events if until_us is None else tuple(e for e in batch.events if e.begin_us <= until_us)
+    return twin, Changes(samples, fixes, events, names != (len(twin.point_row), len(twin.tag_row)))
+
+
+def as_of_us(twin: Twin) -> int:
+    """Return the greatest event time heard, NO_TIME_US before the first batch."""
+    return max((gateway.last_event_us for gateway in twin.gateways.values()), default=NO_TIME_US)
+
+
+def state_hash(twin: Twin) -> bytes:
+    """Return SHA-256 over the state in canonical order: equal twins have equal hashes, whatever the arrival order."""
+    digest = hashlib.sha256()
+    for key, row in sorted(twin.point_row.items()):
+        digest.update(repr((key, [column[row].tobytes() for column in twin.points])).encode())
+    place = {number: key for key, number in twin.places.items()}
+    source = {number: name for name, number in twin.sources.items()}
+    for tag, row in sorted(twin.tag_row.items()):
+        fix = {name: int(column[row]) for name, column in zip(People._fields, twin.people, strict=True)}
+        named = (source[fix.pop("gateway")], place.get(fix.pop("roadway")), place.get(fix.pop("zone")))
+        digest.update(repr((tag, named, sorted(fix.items()))).encode())
+    for name, gateway in sorted(twin.gateways.items()):
+        key = gateway.site.key if gateway.site else b""
+        digest.update(repr((name, gateway._replace(site=None), key)).encode())
+    return digest.digest()
+
+
+def _order_us(time_us: int, received_us: int) -> int:
+    """A time ahead of our own clock would pin a value until we catch up: then the receive time orders."""
+    return time_us if time_us <= received_us + CLOCK_SLACK_US else received_us
+
+
+def _put_clock(twin: Twin, arrival: Arrival, clock: Clock) -> Twin:
+    gateway = twin.gateways[arrival.gateway]
+    if (arrival.epoch, arrival.seq) < gateway.clock_order:
+        return twin
+    gateway = gateway._replace(clock=clock, clock_order=(arrival.epoch, arrival.seq))
+    return twin._replace(gateways={**twin.gateways, arrival.gateway: gateway})
+
+
+def _apply_blocks(
+    twin: Twin, arrival: Arrival, blocks: tuple[Block, ...], until_us: int | None
+) -> tuple[Twin, int, int]:
+    """Return (twin, newer samples, greatest order time)."""
+    lasts = [(block, _last_row(block.time_us, until_us)) for block in blocks]
+    lasts = [(block, last) for block, last in lasts if last >= 0]
+    if not lasts:
+        return twin, 0, NO_TIME_US
+    for block, _ in lasts:
+        twin = _with_points(twin, arrival.gateway, block.points)
+    points = Points(*[column.copy() for column in twin.points])
+    samples, greatest_us = 0, NO_TIME_US
+    for block, last in lasts:
+        rows = twin.index[(arrival.gateway, block.points)]
+        time_us = int(block.time_us[last])
+        order_us = _order_us(time_us, arrival.received_us)
+        greatest_us = max(greatest_us, order_us)
+        newer = _newer(points, rows, order_us, arrival)
+        samples += int(np.count_nonzero(newer))
+        at = rows[newer]
+        points.order_us[at], points.epoch[at], points.seq[at] = order_us, arrival.epoch, arrival.seq
+        points.time_us[at] = time_us
+        points.value[at] = block.value[:, last][newer]
+        points.quality[at] = block.quality[:, last][newer]
+    return twin._replace(points=points), samples, greatest_us
+
+
+def _last_row(time_us: NDArray[np.int64], until_us: int | None) -> int:
+    if until_us is None:
+        return len(time_us) - 1
+    return int(np.searchsorted(time_us, until_us, "right")) - 1
+
+
+def _newer(points: Points, rows: Rows, order_us: int, arrival: Arrival) -> NDArray[np.bool_]:
+    """Ties within one batch go to the later block, so an equal (epoch, seq) counts as newer."""
+    held_us, held_epoch, held_seq = points.order_us[rows], points.epoch[rows], points.seq[rows]
+    behind = (held_epoch < arrival.epoch) | ((held_epoch == arrival.epoch) & (held_seq <= arrival.seq))
+    newer: NDArray[np.bool_] = (held_us < order_us) | ((held_us == order_us) & behind)
+    return newer
+
+
+def _with_points(twin: Twin, gateway: str, names: tuple[str, ...]) -> Twin:
+    """Make sure every point of a block has a row, and remember the rows of this tuple of points."""
+    if (gateway, names) in twin.index:
+        return twin
+    point_row = dict(twin.point_row)
+    for name in names:
+        point_row.setdefault((gateway, name), len(point_row))
+    rows = np.array([point_row[(gateway, name)] for name in names], np.intp)
+    more = len(point_row) - len(twin.point_row)
+    points = twin.points
+    if more:
+        fresh = np.full(more, NO_TIME_US, np.int64)
+        none, nan, bad = np.full(more, -1, np.int64), np.full(more, np.nan), np.full(more, 255, np.uint8)
+        columns = zip(points, (fresh, none, none, fresh, nan, bad), strict=True)
+        points = Points(*[np.concatenate(pair) for pair in columns])
+    index = {**twin.index, (gateway, names): rows}
+    return twin._replace(point_row=point_row, points=points, index=index)
+
+
+def _apply_fixes(
+    twin: Twin, arrival: Arrival, fixes: Fixes, site: Site, until_us: int | None
+) -> tuple[Twin, int, int]:
+    """Return (twin, tags moved, greatest order time); of a tag's rows in one batch only the last one counts."""
+    count = len(fixes.tag) if until_us is None else _last_row(fixes.time_us, until_us) + 1
+    last = {tag: row for row, tag in enumerate(fixes.tag[:count])}
+    if not last:
+        return twin, 0, NO_TIME_US
+    twin = _with_people(twin, arrival.gateway, last, site)
+    tags = tuple(last)
+    rows = np.array([twin.tag_row[tag] for tag in tags], np.intp)
+    take = np.array([last[tag] for tag in tags], np.intp)
+    time_us = fixes.time_us[take]
+    order_us = np.where(time_us <= arrival.received_us + CLOCK_SLACK_US, time_us, arrival.received_us)
+    newer = _newer_people(twin, rows, order_us, arrival)
+    at, take = rows[newer], take[newer]
+    roadway, zone = _places(twin, site, fixes)
+    fresh = (
+        order_us[newer], twin.sources[arrival.gateway], arrival.epoch, arrival.seq, fixes.time_us[take],
+        roadway[fixes.roadway[take]], zone[fixes.zone[take]], fixes.chainage_mm[take], fixes.sigma_mm[take],
+        fixes.x_mm[take], fixes.y_mm[take], fixes.z_mm[take], fixes.method[take],
+    )  # fmt: skip
+    people = People(*[column.copy() for column in twin.people])
+    for column, values in zip(people, fresh, strict=True):
+        column[at] = values
+    return twin._replace(people=people), len(at), int(order_us.max())
+
+
+def _newer_people(twin: Twin, rows: Rows, order_us: NDArray[np.int64], arrival: Arrival) -> NDArray[np.bool_]:
+    """Two gateways may see one tag at one time: ties go by (gateway, epoch, seq)."""
+    held_us = twin.people.order_us[rows]
+    newer: NDArray[np.bool_] = held_us < order_us
+    names = {number: name for name, number in twin.sources.items()}
+    for i in np.flatnonzero(held_us == order_us):
+        row = rows[i]
+        held = (names[int(twin.people.gateway[row])], int(twin.people.epoch[row]), int(twin.people.seq[row]))
+        newer[i] = held <= (arrival.gateway, arrival.epoch, arrival.seq)
+    return newer
+
+
+def _with_people(twin: Twin, gateway: str, tags: Mapping[str, int], site: Site) -> Twin:
+    """Make sure tags, gateway and the places of this structure have numbers."""
+    tag_row, places, sources = dict(twin.tag_row), twin.places, twin.sources
+    for tag in tags:
+        tag_row.setdefault(tag, len(tag_row))
+    if gateway not in sources:
+        sources = {**sources, gateway: len(sources)}
+    wanted = place_keys(site.structure)
+    if any(key not in places for key in wanted):
+        grown = dict(places)
+        for key in wanted:
+            grown.setdefault(key, len(grown))
+        places = grown
+    people, more = twin.people, len(tag_row) - len(twin.tag_row)
+    if more:
+        blank = np.full(more, -1, np.int64)
+        fresh = [np.full(more, NO_TIME_US, np.int64), *[blank] * 12]
+        people = People(*[np.concatenate(pair) for pair in zip(people, fresh, strict=True)])
+    return twin._replace(tag_row=tag_row, people=people, places=places, sources=sources)
+
+
+def place_keys(structure: Structure | None) -> list[tuple[str, str]]:
+    """Return the keys of `Twin.places` for every roadway and zone of a structure."""
+    if structure is None:
+        return []
+    keys = [("roadway", roadway.id) for roadway in structure.roadways]
+    return keys + [("zone", zone.id) for zone in structure.zones]
+
+
+def _places(twin: Twin, site: Site, fixes: Fixes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Tables structure index -> number in `places`; the last cell answers index -1 and is -1."""
+    tables = []
+    for kind, column in (("roadway", fixes.roadway), ("zone", fixes.zone)):
+        numbers = [twin.places[key] for key in place_keys(site.structure) if key[0] == kind]
+        size = max(len(numbers), int(column.max(initial=-1)) + 1)  # an index beyond the structure is no place
+        tables.append(np.array(numbers + [-1] * (size - len(numbers) + 1), np.int64))
+    return tables[0], tables[1]
