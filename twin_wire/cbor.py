@@ -101,22 +101,22 @@ def head(major: int, number: int) -> bytes:
 
 
 def _write(out: bytearray, item: object) -> None:
-    if isinstance(item, bool):
+    if isinstance(item, str):
+        text = _utf8(item)
+        out += head(3, len(text))
+        out += text
+    elif isinstance(item, bytes | bytearray | memoryview):
+        chunk = bytes(item)
+        out += head(2, len(chunk))
+        out += chunk
+    elif item is None:
+        out.append(0xF6)
+    elif isinstance(item, bool):
         out.append(0xF5 if item else 0xF4)
     elif isinstance(item, int):
         if not -(1 << 64) <= item < 1 << 64:
             raise FormatError("integer beyond 64 bits")
         out += head(0, item) if item >= 0 else head(1, -1 - item)
-    elif isinstance(item, bytes | bytearray | memoryview):
-        chunk = bytes(item)
-        out += head(2, len(chunk))
-        out += chunk
-    elif isinstance(item, str):
-        text = _utf8(item)
-        out += head(3, len(text))
-        out += text
-    elif item is None:
-        out.append(0xF6)
     elif isinstance(item, Tag):
         if not 0 <= item.number < 1 << 64:
             raise FormatError("tag number beyond 64 bits")
@@ -126,10 +126,10 @@ def _write(out: bytearray, item: object) -> None:
         out += head(4, len(item))
         for part in item:
             _write(out, part)
-    elif isinstance(item, Mapping):
-        _write_map(out, item)
     elif isinstance(item, float):
         out += _float_bytes(item)
+    elif isinstance(item, Mapping):
+        _write_map(out, item)
     else:
         raise FormatError(f"no CBOR form for {type(item).__name__}")
 

@@ -1,5 +1,6 @@
 """COSE_Sign1 (RFC 9052) as statements and receipts use it: tag 18, Ed25519, nothing outside the strict form."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from twin_wire.cbor import Tag, decode, encode, head
@@ -64,14 +65,18 @@ def decode_sign1(raw: bytes, size_max: int) -> Signed:
 
 def is_name(value: object) -> bool:
     """Tell whether a value may name a log, gateway or issuer: 1 to 128 bytes, printable, no space and no plus."""
-    return (
-        isinstance(value, str)
-        and value.isprintable()
-        and not any(c.isspace() or c == "+" for c in value)
-        and 1 <= len(value.encode()) <= NAME_BYTES_MAX
-    )
+    return isinstance(value, str) and 1 <= len(value) <= NAME_BYTES_MAX and _is_name(value)
 
 
 def is_count(value: object) -> bool:
     """Tell whether a value is an integer from 0 to 2**53 - 1 (a bool is not)."""
     return type(value) is int and 0 <= value <= INTEGER_MAX
+
+
+@lru_cache(maxsize=1024)
+def _is_name(text: str) -> bool:
+    return (
+        text.isprintable()
+        and not any(c.isspace() or c == "+" for c in text)
+        and len(text.encode("utf-8", "replace")) <= NAME_BYTES_MAX
+    )
