@@ -41,7 +41,11 @@ class DeviceError(LinkError):
 
 
 class FormatError(Error):
-    """Bytes from outside are not what the specification says."""
+    """Bytes from outside are not what the specification says; `faults` are (path, message) pairs, if many."""
+
+    def __init__(self, message: str, hint: str = "", faults: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.faults = faults
 
 
 class ProofError(FormatError):
