@@ -1,0 +1,89 @@
+"""Field drivers: bytes from a line become Blocks (and Ranges of worn tags), and nothing else.
+
+A driver holds no loop, no retry, no pacing, no threshold and no log line: `edge_agent.poll` keeps the pace and reacts
+to LinkError and DeviceError. It only ever reads: of Modbus, functions 1 to 4 and 43/14 can be expressed, no other.
+
+    link = await open_link("modbus-rtu", {"port": "/dev/ttyUSB0", "baud": 9600, "parity": "E"}, clock)
+    for source in link.sources(devices, points):       # one per device and period
+        blocks = await source.read(clock.monotonic_s() + 1.0)
+
+To add a driver: one module with `check_options(options)` and `async open_link(options, clock) -> Link`, one row in
+DRIVERS, a device in `hardware_sim`, and its case in `tests/contract/test_drivers.py`. To add an instrument: one file in
+`profiles/`, every number with its document and page.
+"""
+
+import importlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from drivers.link import (
+    Arrival,
+    Clock,
+    DeviceOptions,
+    Exchange,
+    Group,
+    Link,
+    Pace,
+    PointOptions,
+    Positions,
+    Ranges,
+    Source,
+    Stats,
+    poll_groups,
+)
+from drivers.profile import Profile, Signal, load_profile, profile_names
+from twin_wire.errors import ConfigError
+
+__all__ = [
+    "DRIVERS",
+    "Arrival",
+    "Clock",
+    "DeviceOptions",
+    "Exchange",
+    "Group",
+    "Link",
+    "Pace",
+    "PointOptions",
+    "Positions",
+    "Profile",
+    "Ranges",
+    "Signal",
+    "Source",
+    "Stats",
+    "check_options",
+    "load_profile",
+    "open_link",
+    "poll_groups",
+    "profile_names",
+]
+
+DRIVERS = {
+    "modbus-rtu": "drivers.modbus.rtu",
+    "modbus-tcp": "drivers.modbus.tcp",
+    "linktrack": "drivers.linktrack",
+}
+
+
+def check_options(kind: str, options: Mapping[str, object]) -> str:
+    """Return the link's address (two links may not share one) if `options` are usable; ConfigError, all faults."""
+    check: Callable[[Mapping[str, object]], str] = _attribute(kind, "check_options")
+    return check(options)
+
+
+async def open_link(kind: str, options: Mapping[str, object], clock: Clock) -> Link:
+    """Return the link for a `[[link]]` table without its id and kind; the port itself is opened by the first read."""
+    opener: Callable[[Mapping[str, object], Clock], Awaitable[Link]] = _attribute(kind, "open_link")
+    return await opener(options, clock)
+
+
+def _attribute(kind: str, name: str) -> Any:
+    path = DRIVERS.get(kind)
+    if path is None:
+        raise ConfigError(f"no driver {kind!r}", f"known: {', '.join(DRIVERS)}", (("kind", f"no driver {kind!r}"),))
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"driver {kind!r} needs {error.name}", "install mine-twin[edge]", (("kind", str(error)),)
+        ) from error
+    return getattr(module, name)

@@ -1,0 +1,172 @@
+"""What a driver is to the agent: the protocols, the options it is given, and the columns it hands back."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.profile import Profile
+from twin_wire.errors import ConfigError, LinkError
+from twin_wire.readings import Block, Times
+
+POINTS_PER_DEVICE_MAX = 4096
+
+
+class Clock(Protocol):
+    """The two clocks a driver needs, injected so that a test or a replay owns the time."""
+
+    def time_us(self) -> int:
+        """Return the wall time in µs since 1970 UTC."""
+
+    def monotonic_s(self) -> float:
+        """Return seconds that never step, in the same scale as the event loop's timers."""
+
+
+class DeviceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One instrument on a link; `unit` is its Modbus address (ignored where the protocol has none)."""
+
+    id: str
+    profile: Profile
+    unit: int = 1
+    period_s: float = 1.0
+
+
+class PointOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One point: a signal of a device's profile; `period_s` None means the device's; `raw` keeps a float unrounded."""
+
+    id: str
+    device: str
+    signal: str
+    period_s: float | None = None
+    raw: bool = False
+
+
+class Group(NamedTuple):
+    """The points of one device read together: one source, one GroupSpec of the manifest, one Block per scan."""
+
+    id: str
+    device: str
+    period_s: float
+    points: tuple[str, ...]
+
+
+class Ranges(NamedTuple):
+    """Distances between worn tags and fixed anchors, N rows, all heard through one device."""
+
+    time_us: Times  # [N], not falling
+    anchor_device: str  # the device (gateway.toml id) whose frames carried them
+    tag: NDArray[np.int32]  # [N] the tag's number in its own network
+    anchor_id: NDArray[np.int32]  # [N] the anchor's number in its own network
+    distance_mm: NDArray[np.int32]  # [N], greater than 0
+
+
+class Positions(NamedTuple):
+    """Positions the device computed itself in its own coordinates, N rows; NaN or none never appears."""
+
+    time_us: Times  # [N], not falling
+    anchor_device: str
+    tag: NDArray[np.int32]  # [N]
+    x_mm: NDArray[np.int32]
+    y_mm: NDArray[np.int32]
+    z_mm: NDArray[np.int32]
+
+
+Arrival = Block | Ranges | Positions
+
+
+class Stats(msgspec.Struct):
+    """What one source has counted since it was made; only ever growing."""
+
+    scans: int = 0  # reads that returned at least one value
+    answers: int = 0  # complete answers accepted
+    samples: int = 0  # complete answers accepted × the points in them (range rows for positioning)
+    timeouts: int = 0  # nothing, or not enough, came in time
+    crc_errors: int = 0  # an answer's worth of bytes came and no frame in it was whole
+    rejected: int = 0  # a whole frame that answers something else: unit, function, length, transaction
+    exceptions: int = 0  # the device refused
+    late: int = 0  # answers that came after their request was given up; none of them became a value
+    noise_bytes: int = 0  # bytes thrown away
+
+
+class Pace(NamedTuple):
+    """What the poll loop needs to plan; all in seconds, `quiet_until_s` on the injected monotonic clock."""
+
+    quiet_until_s: float  # do not read before: an answer given up may still come
+    scan_s: float  # predicted time one scan occupies the link
+    budget_s: float  # the longest one read can take with the time-outs learned so far
+    turnaround_s: float  # learned: last byte sent to first byte received
+    half_width_us: int  # uncertainty of the last block's time
+
+
+class Exchange(NamedTuple):
+    """The newest question and answer of one request, for the installer's page; `answer` is empty after silence."""
+
+    time_us: int
+    request: bytes
+    answer: bytes
+
+
+class Source(Protocol):
+    """The points of one poll group of one device; `fault` is why a part of the last scan is missing, else None."""
+
+    group: Group
+    stats: Stats
+    fault: LinkError | None
+
+    async def read(self, deadline_s: float) -> list[Arrival]:
+        """Return everything since the last call by the monotonic `deadline_s`; LinkError when there is nothing."""
+
+    def pace(self) -> Pace:
+        """Return what the poll loop needs to plan the next read."""
+
+    def exchanges(self) -> list[Exchange]:
+        """Return the newest raw question and answer of every request."""
+
+
+class Link(Protocol):
+    """One serial line or one connection; everything on it takes turns."""
+
+    listen_only: bool
+
+    def sources(self, devices: Sequence[DeviceOptions], points: Sequence[PointOptions]) -> list[Source]:
+        """Return one source per poll group, in the order of `poll_groups`; ConfigError with every fault."""
+
+    def utilisation(self) -> float:
+        """Return the predicted share of the link's time its sources need; above 1 they cannot all be on time."""
+
+    async def close(self) -> None:
+        """Release the port; a read in flight ends with LinkError."""
+
+
+def poll_groups(devices: Sequence[DeviceOptions], points: Sequence[PointOptions]) -> tuple[Group, ...]:
+    """Sort points into groups of one device and one period, keeping their order; ConfigError with every fault."""
+    found: list[tuple[str, str]] = []
+    known = {device.id: device for device in devices}
+    if len(known) < len(devices):
+        found.append(("devices", "two devices have one id"))
+    members: dict[tuple[str, float], list[str]] = {}
+    seen: set[str] = set()
+    for place, point in enumerate(points):
+        path = f"points[{place}]"
+        if point.id in seen:
+            found.append((f"{path}.id", f"point {point.id!r} is there twice"))
+        seen.add(point.id)
+        device = known.get(point.device)
+        if device is None:
+            found.append((f"{path}.device", f"no device {point.device!r} on this link"))
+            continue
+        if device.profile.signal(point.signal) is None:
+            found.append((f"{path}.signal", f"profile {device.profile.id!r} has no signal {point.signal!r}"))
+        period_s = device.period_s if point.period_s is None else point.period_s
+        if not 0 < period_s <= 86_400:
+            found.append((f"{path}.period_s", "not within 0 to 86400 s"))
+        members.setdefault((device.id, period_s), []).append(point.id)
+    if found:
+        raise ConfigError(f"{found[0][0]}: {found[0][1]} ({len(found)} faults)", faults=tuple(found))
+    periods = [device for device, _ in members]
+    return tuple(
+        Group(device if periods.count(device) == 1 else f"{device}:{period_s:g}", device, period_s, tuple(ids))
+        for (device, period_s), ids in members.items()
+    )
