@@ -71,7 +71,7 @@ def decode_entries(data: bytes) -> list[bytes]:
 
 
 def fetch_from(read_tile: ReadTile, size: int) -> Fetch:
-    """Return the `fetch` that proofs need, out of the tiles of a log of `size`; it raises FormatError for a bad tile."""
+    """Return the `fetch` that proofs need, from the tiles of a log of `size`; it raises FormatError for a bad tile."""
 
     def fetch(level: int, index: int) -> bytes:
         tile_level, up = divmod(level, TILE_HEIGHT)
