@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from twin_server.store.rows import LATE_US, Acknowledgement, StoredEvent
+from twin_server.store.rows import LATE_US, Acknowledgement, StoredBatch, StoredEvent
+from twin_wire.frame import RETURNED_UNACKNOWLEDGED, UNACKNOWLEDGED
 from twin_wire.readings import Event
 
 Series = tuple[str, str, str]  # (gateway, point, rule)
 
-SEVERITY_MASK, UNACKED_BIT, RETURNED_BIT = 0b111, 0b1000, 0b10000
 SERVER = "server/1"  # detector of what only the server can see
 
 
@@ -56,11 +56,11 @@ def alarm_id(gateway: str, point: str, rule: str, begin_us: int) -> str:
     return hashlib.sha256("\0".join((gateway, point, rule, str(begin_us))).encode()).hexdigest()[:16]
 
 
-def word(event: Event, gateway: str, epoch: int, seq: int, index: int, received_us: int) -> StoredEvent:
-    """Return an event of a batch as a word about a condition."""
+def word(event: Event, entry: StoredBatch) -> StoredEvent:
+    """Return an event of a batch as a word about a condition, with the log entry that carried it."""
     return StoredEvent(
-        gateway, event.point, event.rule, event.begin_us, event.end_us, event.severity, event.detector,
-        dict(event.numbers), event.text, epoch, seq, index, received_us, received_us,
+        entry.gateway, event.point, event.rule, event.begin_us, event.end_us, event.severity, event.detector,
+        dict(event.numbers), event.text, entry.epoch, entry.seq, entry.index, entry.received_us, entry.received_us,
     )  # fmt: skip
 
 
@@ -101,9 +101,9 @@ def alarms(book: Book, active: bool = False) -> list[Alarm]:
     return sorted(found, key=lambda alarm: (-alarm.begin_us, alarm.id))
 
 
-def find(book: Book, id: str) -> Alarm | None:
+def find(book: Book, identity: str) -> Alarm | None:
     """Return the alarm with this identity."""
-    return next((alarm for alarm in alarms(book) if alarm.id == id), None)
+    return next((alarm for alarm in alarms(book) if alarm.id == identity), None)
 
 
 def counts(book: Book) -> dict[str, int]:
@@ -129,10 +129,10 @@ def codes(
             state = alarm.state if as_of_us is None else _state_at(alarm, as_of_us)
             if state in ("unacked", "acked"):
                 active[row] = min(active[row], alarm.severity)
-                flags[row] |= UNACKED_BIT if state == "unacked" else 0
+                flags[row] |= UNACKNOWLEDGED if state == "unacked" else 0
             elif state == "rtn_unacked":
                 returned[row] = min(returned[row], alarm.severity)
-                flags[row] |= RETURNED_BIT
+                flags[row] |= RETURNED_UNACKNOWLEDGED
     severity = np.where(active < 8, active, returned)
     return np.where(severity < 8, severity | flags, 0).astype(np.uint8)
 
@@ -160,7 +160,9 @@ def _differences(before: Book, after: Book, touched: Iterable[Series]) -> list[A
 
 def _series(book: Book, series: Series) -> list[Alarm]:
     """The alarms of one (gateway, point, rule): conditions that overlap are one alarm, begun with the first."""
-    return [_alarm(first, whole, book.acks.get((series, first))) for first, whole in _episodes(book.words.get(series, ()))]
+    return [
+        _alarm(first, whole, book.acks.get((series, first))) for first, whole in _episodes(book.words.get(series, ()))
+    ]
 
 
 def _episodes(words: tuple[StoredEvent, ...]) -> Iterator[tuple[int, StoredEvent]]:

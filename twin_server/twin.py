@@ -1,8 +1,8 @@
 """The mirror of one enterprise as a value: batches in any order give one state; latest is by event time."""
 
 import hashlib
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ CLOCK_SLACK_US = 5_000_000  # a gateway's clock may lead ours by this much befor
 NO_TIME_US = -(1 << 62)
 
 Rows = NDArray[np.intp]
+Columns = TypeVar("Columns", "Points", "People")
 
 
 class Arrival(NamedTuple):
@@ -25,7 +26,6 @@ class Arrival(NamedTuple):
     seq: int
     t1_us: int  # last event time the statement claims
     received_us: int  # server's clock at the commit
-    index: int  # in the log
 
 
 class Site(NamedTuple):
@@ -80,7 +80,7 @@ class People(NamedTuple):
 
 
 class Twin(NamedTuple):
-    """State of one enterprise; never changed in place, `index` is a memo that does not belong to the state."""
+    """State of one enterprise; never changed in place, `memo` does not belong to the state."""
 
     gateways: Mapping[str, Gateway]
     point_row: Mapping[tuple[str, str], int]  # (gateway, point) -> row of `points`
@@ -89,7 +89,7 @@ class Twin(NamedTuple):
     people: People
     places: Mapping[tuple[str, str], int]  # ("roadway" | "zone", id) -> number, in order of first mention
     sources: Mapping[str, int]  # gateway id -> number used in `people`
-    index: Mapping[tuple[str, tuple[str, ...]], Rows]
+    memo: Mapping[tuple[str, tuple[str, ...]], Rows]  # (gateway, points of a block) -> their rows
 
 
 class Changes(NamedTuple):
@@ -133,9 +133,7 @@ def touch(twin: Twin, arrival: Arrival) -> Twin:
     return twin._replace(gateways={**twin.gateways, arrival.gateway: gateway})
 
 
-def apply(
-    twin: Twin, arrival: Arrival, batch: Batch, site: Site, until_us: int | None = None
-) -> tuple[Twin, Changes]:
+def apply(twin: Twin, arrival: Arrival, batch: Batch, site: Site, until_us: int | None = None) -> tuple[Twin, Changes]:
     """Return the twin with a batch in it; `until_us` leaves out rows with a later event time (replay)."""
     twin = _put_clock(touch(twin, arrival), arrival, batch.clock)
     names = (len(twin.point_row), len(twin.tag_row))
@@ -160,8 +158,8 @@ def as_of_us(twin: Twin) -> int:
 def state_hash(twin: Twin) -> bytes:
     """Return SHA-256 over the state in canonical order: equal twins have equal hashes, whatever the arrival order."""
     digest = hashlib.sha256()
-    for key, row in sorted(twin.point_row.items()):
-        digest.update(repr((key, [column[row].tobytes() for column in twin.points])).encode())
+    for point, row in sorted(twin.point_row.items()):
+        digest.update(repr((point, [column[row].tobytes() for column in twin.points])).encode())
     place = {number: key for key, number in twin.places.items()}
     source = {number: name for name, number in twin.sources.items()}
     for tag, row in sorted(twin.tag_row.items()):
@@ -197,10 +195,10 @@ def _apply_blocks(
         return twin, 0, NO_TIME_US
     for block, _ in lasts:
         twin = _with_points(twin, arrival.gateway, block.points)
-    points = Points(*[column.copy() for column in twin.points])
+    points = Points._make(column.copy() for column in twin.points)
     samples, greatest_us = 0, NO_TIME_US
     for block, last in lasts:
-        rows = twin.index[(arrival.gateway, block.points)]
+        rows = twin.memo[(arrival.gateway, block.points)]
         time_us = int(block.time_us[last])
         order_us = _order_us(time_us, arrival.received_us)
         greatest_us = max(greatest_us, order_us)
@@ -230,7 +228,7 @@ def _newer(points: Points, rows: Rows, order_us: int, arrival: Arrival) -> NDArr
 
 def _with_points(twin: Twin, gateway: str, names: tuple[str, ...]) -> Twin:
     """Make sure every point of a block has a row, and remember the rows of this tuple of points."""
-    if (gateway, names) in twin.index:
+    if (gateway, names) in twin.memo:
         return twin
     point_row = dict(twin.point_row)
     for name in names:
@@ -241,15 +239,17 @@ def _with_points(twin: Twin, gateway: str, names: tuple[str, ...]) -> Twin:
     if more:
         fresh = np.full(more, NO_TIME_US, np.int64)
         none, nan, bad = np.full(more, -1, np.int64), np.full(more, np.nan), np.full(more, 255, np.uint8)
-        columns = zip(points, (fresh, none, none, fresh, nan, bad), strict=True)
-        points = Points(*[np.concatenate(pair) for pair in columns])
-    index = {**twin.index, (gateway, names): rows}
-    return twin._replace(point_row=point_row, points=points, index=index)
+        points = _grown(points, Points(fresh, none, none, fresh, nan, bad))
+    memo = {**twin.memo, (gateway, names): rows}
+    return twin._replace(point_row=point_row, points=points, memo=memo)
 
 
-def _apply_fixes(
-    twin: Twin, arrival: Arrival, fixes: Fixes, site: Site, until_us: int | None
-) -> tuple[Twin, int, int]:
+def _grown(columns: Columns, more: Columns) -> Columns:
+    pairs: Iterable[Any] = zip(columns, more, strict=True)
+    return type(columns)(*(np.concatenate(pair) for pair in pairs))
+
+
+def _apply_fixes(twin: Twin, arrival: Arrival, fixes: Fixes, site: Site, until_us: int | None) -> tuple[Twin, int, int]:
     """Return (twin, tags moved, greatest order time); of a tag's rows in one batch only the last one counts."""
     count = len(fixes.tag) if until_us is None else _last_row(fixes.time_us, until_us) + 1
     last = {tag: row for row, tag in enumerate(fixes.tag[:count])}
@@ -264,12 +264,13 @@ def _apply_fixes(
     newer = _newer_people(twin, rows, order_us, arrival)
     at, take = rows[newer], take[newer]
     roadway, zone = _places(twin, site, fixes)
-    fresh = (
+    fresh: tuple[Any, ...] = (
         order_us[newer], twin.sources[arrival.gateway], arrival.epoch, arrival.seq, fixes.time_us[take],
-        roadway[fixes.roadway[take]], zone[fixes.zone[take]], fixes.chainage_mm[take], fixes.sigma_mm[take],
+        roadway[np.maximum(fixes.roadway[take], -1)], zone[np.maximum(fixes.zone[take], -1)],
+        fixes.chainage_mm[take], fixes.sigma_mm[take],
         fixes.x_mm[take], fixes.y_mm[take], fixes.z_mm[take], fixes.method[take],
     )  # fmt: skip
-    people = People(*[column.copy() for column in twin.people])
+    people = People._make(column.copy() for column in twin.people)
     for column, values in zip(people, fresh, strict=True):
         column[at] = values
     return twin._replace(people=people), len(at), int(order_us.max())
@@ -303,8 +304,7 @@ def _with_people(twin: Twin, gateway: str, tags: Mapping[str, int], site: Site) 
     people, more = twin.people, len(tag_row) - len(twin.tag_row)
     if more:
         blank = np.full(more, -1, np.int64)
-        fresh = [np.full(more, NO_TIME_US, np.int64), *[blank] * 12]
-        people = People(*[np.concatenate(pair) for pair in zip(people, fresh, strict=True)])
+        people = _grown(people, People(np.full(more, NO_TIME_US, np.int64), *[blank] * 12))
     return twin._replace(tag_row=tag_row, people=people, places=places, sources=sources)
 
 
