@@ -16,6 +16,7 @@ from twin_server.store.rows import (
     Aggregates,
     Arrivals,
     Audit,
+    Chain,
     Checkpoint,
     Enterprise,
     Gateway,
@@ -48,11 +49,23 @@ class Transaction(Protocol):
     def put_gateway(self, gateway: Gateway) -> None:
         """Insert or replace one gateway."""
 
-    def entry(self, index: int) -> StoredBatch | None:
-        """Return one entry of the log."""
+    def chain(self, gateway: str, epoch: int) -> Chain | None:
+        """Return one epoch of a gateway."""
 
-    def find(self, gateway: str, epoch: int, seq: int) -> StoredBatch | None:
-        """Return the undisputed entry with this number."""
+    def put_chain(self, chain: Chain) -> None:
+        """Insert or replace one epoch of a gateway."""
+
+    def chains(self, gateway: str) -> list[Chain]:
+        """Return all epochs of a gateway, oldest first."""
+
+    def statement(self, gateway: str, epoch: int, seq: int) -> tuple[int, bytes] | None:
+        """Return index and bytes of the undisputed statement with this number."""
+
+    def tile(self, level: int, n: int) -> bytes | None:
+        """Return one full tile."""
+
+    def has_body(self, digest: bytes) -> bool:
+        """Tell whether a body is here."""
 
     def append(self, batch: StoredBatch) -> None:
         """Add one entry, its body under its digest, its time index; handed to `on_commit` after the commit."""
@@ -149,6 +162,9 @@ class HistoryReads(Protocol):
     async def gateways(self, enterprise: str) -> list[Gateway]:
         """Return all gateways of an enterprise."""
 
+    async def chains(self, enterprise: str) -> list[Chain]:
+        """Return every epoch of every gateway, with its key."""
+
     async def documents(self, enterprise: str, kind: str, gateway: str = "") -> list[StoredDocument]:
         """Return all versions of "manifest" or "structure", oldest first by valid_from_us."""
 
@@ -210,13 +226,13 @@ class Accounts(Protocol):
     async def delete_user(self, user: str) -> None:
         """Delete a user and its sessions."""
 
-    async def put_session(self, session: Session) -> None:
+    async def put_session(self, session: Session, now_us: int) -> None:
         """Keep a session, drop expired ones."""
 
-    async def session(self, hash: bytes) -> Session | None:
+    async def session(self, cookie_hash: bytes) -> Session | None:
         """Return a session by the hash of its cookie."""
 
-    async def delete_session(self, hash: bytes) -> None:
+    async def delete_session(self, cookie_hash: bytes) -> None:
         """Delete a session."""
 
     async def put_token(self, token: Token) -> None:
@@ -243,9 +259,6 @@ class Store(LogReads, HistoryReads, PeopleDirectory, Accounts, Protocol):
 
     async def audits(self, enterprise: str, from_us: int, to_us: int) -> list[Audit]:
         """Return audit rows with from_us <= at_us < to_us, oldest first."""
-
-    async def copy(self, enterprise: str, folder: str) -> None:
-        """Write a consistent copy of one enterprise (its log, bodies and people) into an existing folder."""
 
     async def close(self) -> None:
         """Finish the writes under way and close."""

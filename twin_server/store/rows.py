@@ -15,7 +15,7 @@ MINUTE_US = LEVELS_US[0]
 class StoredBatch(NamedTuple):
     """One entry of the log, of any kind: who said it, when it was true, when we knew it, and its exact bytes."""
 
-    index: int  # place in the enterprise's log
+    index: int  # type: ignore[assignment]  # hides tuple.index; place in the enterprise's log
     kind: str  # "data", "manifest", "structure", "enrol", "gap", "genesis", "clock", "silence" …
     gateway: str  # subject of the statement; the log's origin for the server's own statements
     epoch: int
@@ -25,6 +25,7 @@ class StoredBatch(NamedTuple):
     received_us: int  # the server's clock
     rows: int
     disputed: bool  # contradicts another statement of the same gateway: kept as evidence, never used as a value
+    readable: bool  # False: the body is not what the specification says; in the log, but not in any history
     digest: bytes  # SHA-256 of the body
     statement: bytes  # exactly as received
     body: bytes | None  # exactly as received; None when it expired or was never sent
@@ -77,7 +78,7 @@ LATE_US = 60_000_000
 class StoredDocument(NamedTuple):
     """A manifest or structure version as logged; valid from the event time of its statement on."""
 
-    index: int  # of its statement; -1 while only the body is here, asked for by need_manifest
+    index: int  # type: ignore[assignment]  # of its statement; -1 while only the body is here, asked for by need_manifest
     kind: str
     gateway: str
     digest: bytes
@@ -100,7 +101,7 @@ class StoredEvent(NamedTuple):
     text: str
     epoch: int  # (epoch, seq) of the latest word: an older one never replaces it, whatever arrives last
     seq: int
-    index: int  # log index of the latest word; -1 when none
+    index: int  # type: ignore[assignment]  # log index of the latest word; -1 when none
     received_us: int  # of the first word
     updated_us: int  # of the latest word
 
@@ -118,8 +119,22 @@ class Acknowledgement(NamedTuple):
     severity: int = 1  # as shown then; a later, more urgent word asks for a new acknowledgement
 
 
+class Chain(NamedTuple):
+    """One epoch of one gateway: its key and how far its statements are here without a hole."""
+
+    gateway: str
+    epoch: int
+    kid: bytes  # 8 bytes
+    public: bytes  # 32 bytes
+    enrolled_index: int
+    revoked_index: int  # -1 while valid
+    seq: int  # highest number with nothing missing below
+    hash: bytes  # of that statement
+    above: tuple[tuple[int, int], ...]  # (from, to) received above it, rising
+
+
 class Gateway(NamedTuple):
-    """What the store knows of one gateway: identity, head of its chain, newest times."""
+    """What the store knows of one gateway: identity, head of its newest epoch's chain, newest times."""
 
     gateway: str
     name: str
@@ -131,10 +146,10 @@ class Gateway(NamedTuple):
     revoked_index: int  # -1 while valid
     seq: int  # highest number with nothing missing below; -1 before the first
     hash: bytes  # of that statement
-    above: tuple[tuple[int, int, int], ...]  # (epoch, from, to) received above it
+    above: tuple[tuple[int, int, int], ...]  # (epoch, from, to) received above a hole, of all epochs
     last_event_us: int  # 0 before the first data
     last_received_us: int
-    forks: int  # contradicting statements seen
+    forks: int  # contradicting statements logged
 
 
 class Person(NamedTuple):
