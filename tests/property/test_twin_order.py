@@ -5,10 +5,10 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.small_mine import SECOND_US, START_US, batch, block, event, fixes, manifest, site
+from tests.support.small_mine import SECOND_US, START_US, batch, block, entry, event, fixes, manifest, site
 from twin_server import alarms, picture, twin
 from twin_server.alarms import Book
-from twin_server.store.rows import Acknowledgement, StoredBatch
+from twin_server.store.rows import Acknowledgement
 from twin_server.twin import Arrival, Twin
 from twin_wire.frame import encode_frame
 from twin_wire.readings import Batch
@@ -59,10 +59,8 @@ def run(made: list[Step], acks: list[Acknowledgement]) -> tuple[Twin, Book]:
         where = next(each for each in sites if each.key == step.batch.manifest)
         state, changes = twin.apply(state, step.arrival, step.batch, where)
         a = step.arrival
-        entry = StoredBatch(
-            a.seq, "data", a.gateway, a.epoch, a.seq, a.t1_us, a.t1_us, a.received_us, 1, False, b"", b"", None
-        )
-        book, _ = alarms.put(book, [alarms.word(each, entry) for each in changes.events])
+        of = entry(a.seq, a.received_us, a.gateway, a.epoch)
+        book, _ = alarms.put(book, [alarms.word(each, of) for each in changes.events])
     for ack in acks:
         book, _ = alarms.acknowledge(book, ack)
     return state, book

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from twin_server.store.rows import StoredBatch
 from twin_server.twin import Arrival, Site
 from twin_wire.manifest import DeviceSpec, GroupSpec, Limit, Manifest, PointSpec, encode_manifest
 from twin_wire.readings import Batch, Block, Clock, Event, Fixes, no_fixes
@@ -105,6 +106,26 @@ def batch(
 def arrival(gateway: str, seq: int, t1_us: int, delay_s: float = 1.0, epoch: int = 1) -> Arrival:
     """Return when a batch that ends at t1_us came in."""
     return Arrival(gateway, epoch, seq, t1_us, t1_us + int(delay_s * SECOND_US))
+
+
+def entry(seq: int, received_us: int, gateway: str = "gw-1", epoch: int = 1, kind: str = "data") -> StoredBatch:
+    """Return a log entry without bytes, numbered like its statement."""
+    return StoredBatch(
+        index=seq,
+        kind=kind,
+        gateway=gateway,
+        epoch=epoch,
+        seq=seq,
+        t0_us=received_us,
+        t1_us=received_us,
+        received_us=received_us,
+        rows=1,
+        disputed=False,
+        readable=True,
+        digest=b"",
+        statement=b"",
+        body=None,
+    )
 
 
 def event(
