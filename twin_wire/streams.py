@@ -1,0 +1,253 @@
+"""Byte streams of a data body: lanes of numbers, times and qualities of all its blocks, each packed as one string."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin_wire.columns import (
+    FIRST_BITS,
+    FIRST_PLANES_MAX,
+    HALF,
+    LANES_MAX,
+    PLANES_MAX,
+    VERBATIM_HIGH,
+    WIDTH_MAX,
+    Bytes,
+    Lanes,
+    Numbers,
+    pack_planes,
+    unpack_planes,
+    unzigzag,
+    zigzag,
+)
+from twin_wire.errors import FormatError
+from twin_wire.readings import Qualities, Times
+
+TIME_US_MAX = (1 << 53) - 1  # exact in every language
+PERIOD_US_MAX = (1 << 36) - 1  # 19 hours; above it, and for wild times, the steps are listed
+TICKS_US = (1, 1000)  # what the differences from the period are counted in
+TIME_PLANES_MAX = 4
+LENGTH_PLANES_MAX = 4
+WORD_CHARS_MAX = 64  # tags, rules, points, detectors, names of numbers
+
+Unsigned = NDArray[np.uint64]
+
+
+class Streams(NamedTuple):
+    """The strings that carry L lanes."""
+
+    codes: bytes  # [L]
+    firsts: bytes  # byte planes of the zigzagged differences from lane to lane
+    halves: bytes  # two differences a byte, the low half first
+    planes: tuple[bytes, ...]  # plane k: byte k of every difference wider than k bytes
+
+
+def write_lanes(parts: Sequence[Lanes]) -> Streams:
+    """Return the streams of all parts in order."""
+    code = np.concatenate([part.code for part in parts])
+    first = np.concatenate([part.first for part in parts])
+    halves: list[Bytes] = []
+    planes: list[list[bytes]] = [[] for _ in range(PLANES_MAX)]
+    for part in parts:
+        width = part.code >> 4
+        if part.zigzag.shape[1] == 0:
+            continue
+        halves.append(part.zigzag[width == HALF].astype(np.uint8).ravel())
+        for plane in range(PLANES_MAX):
+            wide = width > HALF + plane
+            if wide.any():
+                planes[plane].append((part.zigzag[wide] >> (8 * plane)).astype(np.uint8).tobytes())
+    joined = tuple(b"".join(plane) for plane in planes)
+    used = sum(1 for plane in joined if plane)  # a wider plane is never used without the narrower ones
+    return Streams(
+        code.tobytes(),
+        pack_planes(zigzag(np.diff(first, prepend=0)), FIRST_PLANES_MAX),
+        _pack_halves(np.concatenate(halves) if halves else np.zeros(0, np.uint8)),
+        joined[:used],
+    )
+
+
+def read_codes(codes: bytes) -> Bytes:
+    """Return the lanes' codes; FormatError for kinds and widths that do not exist."""
+    if len(codes) > LANES_MAX:
+        raise FormatError(f"body: more than {LANES_MAX} lanes")
+    code = np.frombuffer(codes, np.uint8)
+    if ((code & 15) > VERBATIM_HIGH).any() or ((code >> 4) > WIDTH_MAX).any():
+        raise FormatError("body: a lane's kind or width does not exist")
+    return code
+
+
+def read_lanes(streams: Streams, shapes: Sequence[tuple[int, int]]) -> list[Lanes]:
+    """Return one part per (lanes, rows) of `shapes`; FormatError unless every stream is used up exactly."""
+    code = read_codes(streams.codes)
+    assert sum(lanes for lanes, _ in shapes) == len(code)
+    width = code >> 4
+    steps = np.repeat([rows - 1 for _, rows in shapes], [lanes for lanes, _ in shapes])
+    halves = _unpack_halves(streams.halves, int(steps[width == HALF].sum()))
+    wanted = [int(steps[width > HALF + plane].sum()) for plane in range(PLANES_MAX)]
+    while wanted and not wanted[-1]:
+        wanted.pop()
+    if [len(plane) for plane in streams.planes] != wanted:
+        raise FormatError("body: a plane's length does not fit the lanes")
+    first = np.cumsum(unzigzag(unpack_planes(streams.firsts, len(code), FIRST_PLANES_MAX)))
+    if (np.abs(first) >= 1 << FIRST_BITS).any():
+        raise FormatError("body: a first number is too large")
+    planes = [np.frombuffer(plane, np.uint8) for plane in streams.planes]
+    return _cut_lanes(shapes, code, first, halves, planes)
+
+
+def _cut_lanes(
+    shapes: Sequence[tuple[int, int]], code: Bytes, first: Numbers, halves: Bytes, planes: list[Bytes]
+) -> list[Lanes]:
+    parts: list[Lanes] = []
+    lane, half = 0, 0
+    at = [0] * len(planes)
+    for lanes, rows in shapes:
+        part_code = code[lane : lane + lanes]
+        width = part_code >> 4
+        number = np.zeros((lanes, rows - 1), np.uint32)
+        narrow = width == HALF
+        used = int(narrow.sum()) * (rows - 1)
+        if used:
+            number[narrow] = halves[half : half + used].reshape(-1, rows - 1)
+            half += used
+        for plane, stream in enumerate(planes):
+            wide = width > HALF + plane
+            used = int(wide.sum()) * (rows - 1)
+            if used:
+                piece = stream[at[plane] : at[plane] + used].reshape(-1, rows - 1)
+                if plane:
+                    number[wide] |= piece.astype(np.uint32) << np.uint32(8 * plane)
+                else:
+                    number[wide] = piece
+                at[plane] += used
+        parts.append(Lanes(part_code, first[lane : lane + lanes], number))
+        lane += lanes
+    return parts
+
+
+def _pack_halves(number: Bytes) -> bytes:
+    if number.size % 2:
+        number = np.append(number, np.uint8(0))
+    packed: Bytes = number[::2] | number[1::2] << np.uint8(4)
+    return packed.tobytes()
+
+
+def _unpack_halves(data: bytes, count: int) -> Bytes:
+    if len(data) != (count + 1) // 2:
+        raise FormatError("body: the halves' length does not fit the lanes")
+    packed = np.frombuffer(data, np.uint8)
+    number = np.empty(2 * len(packed), np.uint8)
+    number[::2] = packed & np.uint8(15)
+    number[1::2] = packed >> np.uint8(4)
+    if count % 2 and number[-1]:
+        raise FormatError("body: a half without meaning is not 0")
+    return number[:count]
+
+
+def write_times(time_us: Times) -> tuple[list[object], Unsigned | None]:
+    """Return the head [t0, period], [t0, period, tick] or [t0, steps] of T times, and what the stream takes of them."""
+    assert time_us.dtype == np.int64
+    assert time_us.ndim == 1
+    assert len(time_us)
+    first = int(time_us[0])
+    step = np.diff(time_us)
+    assert first >= 0, "times before 1970"
+    assert int(time_us[-1]) <= TIME_US_MAX
+    assert not step.size or int(step.min()) >= 0, "times fall"
+    if not step.size:
+        return [first, 0], None
+    period = int(np.partition(step, step.size // 2)[step.size // 2])
+    if period <= PERIOD_US_MAX:
+        late = step - period
+        if not late.any():
+            return [first, period], None
+        tick = 1 if (late % TICKS_US[1]).any() else TICKS_US[1]
+        number = zigzag(late // tick)
+        if int(number.max()) < 1 << (8 * TIME_PLANES_MAX):
+            return [first, period, tick], number
+    return [first, step.tolist()], None
+
+
+def steps_in_stream(head: Sequence[object], rows: int) -> int:
+    """Return how many numbers of the stream of times belong to this head; FormatError for a head of no known form."""
+    if len(head) == 3 and head[2] in TICKS_US and not isinstance(head[2], bool):
+        read_whole(head[0], TIME_US_MAX)
+        read_whole(head[1], PERIOD_US_MAX)
+        if rows < 2:
+            raise FormatError("body: one row has no steps")
+        return rows - 1
+    if len(head) != 2:
+        raise FormatError("body: times of no known form")
+    read_whole(head[0], TIME_US_MAX)
+    if isinstance(head[1], list):
+        if len(head[1]) != rows - 1:
+            raise FormatError("body: steps do not fit the rows")
+        for step in head[1]:
+            read_whole(step, TIME_US_MAX)
+    else:
+        read_whole(head[1], PERIOD_US_MAX)
+    return 0
+
+
+def read_times(head: Sequence[object], rows: int, number: Unsigned) -> Times:
+    """Return the T times of a head that `steps_in_stream` accepted; FormatError when they fall or leave the range."""
+    first, period = read_whole(head[0], TIME_US_MAX), head[1]
+    time_us = np.empty(rows, np.int64)
+    time_us[0] = first
+    if isinstance(period, list):
+        if first + sum(period) > TIME_US_MAX:
+            raise FormatError("body: time out of range")
+        time_us[1:] = period
+    elif isinstance(period, int):
+        time_us[1:] = period
+        if len(head) == 3 and isinstance(head[2], int):
+            time_us[1:] += unzigzag(number) * head[2]
+    if rows > 1 and int(time_us[1:].min()) < 0:
+        raise FormatError("body: times fall")
+    np.cumsum(time_us, out=time_us)
+    if int(time_us[-1]) > TIME_US_MAX:
+        raise FormatError("body: time out of range")
+    return time_us
+
+
+def write_qualities(quality: Sequence[Qualities]) -> tuple[bytes, bytes] | None:
+    """Return codes and lengths of the runs over all blocks, column after column; None when all are GOOD."""
+    if not any(each.any() for each in quality):
+        return None
+    flat = np.concatenate([each.ravel() for each in quality])
+    start = np.concatenate(([0], np.flatnonzero(np.diff(flat)) + 1))
+    length = np.diff(np.concatenate((start, [flat.size])))
+    return flat[start].tobytes(), pack_planes(length.astype(np.uint64), LENGTH_PLANES_MAX)
+
+
+def read_qualities(codes: bytes, lengths: bytes, samples: int) -> Qualities:
+    """Return the flat qualities of `samples` readings; FormatError unless the runs cover them exactly."""
+    if not 0 < len(codes) <= samples:
+        raise FormatError("body: a wrong number of quality runs")
+    length = unpack_planes(lengths, len(codes), LENGTH_PLANES_MAX)
+    if not length.all() or int(length.sum()) != samples:
+        raise FormatError("body: quality runs do not cover the readings")
+    return np.repeat(np.frombuffer(codes, np.uint8), length.astype(np.intp))
+
+
+def join_steps(parts: Iterable[Unsigned | None]) -> bytes | None:
+    """Return the stream of times of all blocks; None when no block needs it."""
+    used = [part for part in parts if part is not None]
+    return pack_planes(np.concatenate(used), TIME_PLANES_MAX) if used else None
+
+
+def read_word(item: object) -> str:
+    """Return a text that names something; FormatError if it is none or longer than WORD_CHARS_MAX."""
+    if not isinstance(item, str) or len(item) > WORD_CHARS_MAX:
+        raise FormatError(f"body: not a text of at most {WORD_CHARS_MAX} characters")
+    return item
+
+
+def read_whole(item: object, most: int) -> int:
+    """Return a whole number within 0 to `most`; FormatError otherwise."""
+    if not isinstance(item, int) or isinstance(item, bool) or not 0 <= item <= most:
+        raise FormatError(f"body: not a whole number within 0 to {most}")
+    return item
