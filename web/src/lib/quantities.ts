@@ -1,0 +1,98 @@
+/** Names of the measurable quantities in both languages, as twin_wire/quantity.py has them (a test compares). */
+import type { Lang } from './format';
+
+const NAMES: Record<string, [zh: string, en: string]> = {
+  CH4: ['甲烷', 'Methane'],
+  CO: ['一氧化碳', 'Carbon monoxide'],
+  CO2: ['二氧化碳', 'Carbon dioxide'],
+  O2: ['氧气', 'Oxygen'],
+  H2S: ['硫化氢', 'Hydrogen sulfide'],
+  SO2: ['二氧化硫', 'Sulfur dioxide'],
+  NO2: ['二氧化氮', 'Nitrogen dioxide'],
+  NO: ['一氧化氮', 'Nitric oxide'],
+  NH3: ['氨气', 'Ammonia'],
+  H2: ['氢气', 'Hydrogen'],
+  combustible: ['可燃气体', 'Combustible gas'],
+  VOC: ['挥发性有机物', 'Volatile organic compounds'],
+  wind_speed: ['风速', 'Air velocity'],
+  wind_direction: ['风向', 'Wind direction'],
+  air_flow: ['风量', 'Air flow'],
+  temperature: ['温度', 'Temperature'],
+  humidity: ['相对湿度', 'Relative humidity'],
+  pressure: ['压力', 'Pressure'],
+  differential_pressure: ['压差', 'Differential pressure'],
+  dust: ['粉尘', 'Dust'],
+  pm10: ['PM10', 'Dust below 10 µm'],
+  pm2_5: ['PM2.5', 'Dust below 2.5 µm'],
+  noise: ['噪声', 'Noise'],
+  smoke: ['烟雾', 'Smoke'],
+  illuminance: ['照度', 'Illuminance'],
+  fan_speed: ['风机转速', 'Fan speed'],
+  speed: ['速度', 'Speed'],
+  current: ['电流', 'Current'],
+  voltage: ['电压', 'Voltage'],
+  frequency: ['频率', 'Frequency'],
+  power: ['功率', 'Power'],
+  power_factor: ['功率因数', 'Power factor'],
+  energy: ['电能', 'Energy'],
+  vibration: ['振动速度', 'Vibration velocity'],
+  torque: ['转矩', 'Torque, share of the rated'],
+  run_hours: ['运行时间', 'Hours run'],
+  state: ['开停', 'State, 0 off 1 on'],
+  status_word: ['状态字', 'Status word of a device'],
+  fault_code: ['故障代码', 'Fault code of a device'],
+  count: ['计数', 'Count'],
+  door: ['风门', 'Door, 0 closed 1 open'],
+  opening: ['开度', 'Opening'],
+  level: ['液位', 'Level'],
+  flow: ['流量', 'Flow'],
+  displacement: ['位移', 'Displacement'],
+  rain: ['降雨量', 'Rain'],
+  phreatic_depth: ['浸润线埋深', 'Depth of the phreatic line'],
+  beach_length: ['干滩长度', 'Dry beach length'],
+  pore_pressure: ['孔隙水压力', 'Pore pressure'],
+  turbidity: ['浊度', 'Turbidity'],
+  pH: ['酸碱度', 'Acidity'],
+  stress: ['应力', 'Stress'],
+  load: ['载荷', 'Load'],
+  angle: ['角度', 'Angle'],
+  headcount: ['人数', 'People present'],
+  battery: ['电池电量', 'Battery charge'],
+  gateway_queue_batches: ['待传批次', 'Batches waiting'],
+  gateway_queue_size: ['队列大小', 'Queue size'],
+  gateway_offline_budget: ['离线余量', 'Time until the queue is full'],
+  gateway_cpu: ['处理器负载', 'Processor load'],
+  gateway_memory: ['内存占用', 'Memory used'],
+  gateway_disk_free: ['磁盘剩余', 'Free disk space'],
+  gateway_temperature: ['网关温度', 'Gateway temperature'],
+  gateway_clock_error: ['时钟误差上限', 'Bound on the clock error'],
+  gateway_uptime: ['运行时长', 'Time since start'],
+  gateway_samples: ['采样速率', 'Samples read'],
+  gateway_scans_missed: ['漏扫次数', 'Scans missed'],
+  gateway_answers_lost: ['应答失败次数', 'Answers missing or broken'],
+  gateway_link_load: ['链路占用', 'Share of time a link is busy'],
+  gateway_round_trip: ['往返时延', 'Round trip to the server'],
+};
+
+// Symbols that stand on a page better than their names.
+const SYMBOLS: Record<string, string> = {
+  CH4: 'CH₄',
+  CO: 'CO',
+  CO2: 'CO₂',
+  O2: 'O₂',
+  H2S: 'H₂S',
+  SO2: 'SO₂',
+  NO2: 'NO₂',
+  NO: 'NO',
+  NH3: 'NH₃',
+  H2: 'H₂',
+};
+
+/** The name of a quantity code; an unknown code stands for itself. */
+export const quantityName = (code: string, lang: Lang): string => NAMES[code]?.[lang === 'zh' ? 0 : 1] ?? code;
+
+/** The chemical symbol where there is one, else the name. */
+export const quantityShort = (code: string, lang: Lang): string => SYMBOLS[code] ?? quantityName(code, lang);
+
+/** Quantities a gateway reports about itself, which are no part of the mine. */
+export const isHousekeeping = (code: string): boolean => code.startsWith('gateway_');
