@@ -55,7 +55,8 @@ def decode_sign1(raw: bytes, size_max: int) -> Signed:
     if not isinstance(signature, bytes) or len(signature) != SIGNATURE_BYTES:
         raise FormatError("COSE_Sign1 signature is not 64 bytes")
     header = decode(protected, size_max, depth_max=3)
-    if not isinstance(header, dict) or header.get(ALGORITHM) not in (ED25519, EDDSA):
+    algorithm = header.get(ALGORITHM) if isinstance(header, dict) else None
+    if not isinstance(header, dict) or not (is_number(algorithm, ED25519) or is_number(algorithm, EDDSA)):
         raise FormatError("COSE_Sign1 algorithm is not Ed25519")
     kid = header.get(KID)
     if not isinstance(kid, bytes) or len(kid) != KID_BYTES:
@@ -66,6 +67,11 @@ def decode_sign1(raw: bytes, size_max: int) -> Signed:
 def is_name(value: object) -> bool:
     """Tell whether a value may name a log, gateway or issuer: 1 to 128 bytes, printable, no space and no plus."""
     return isinstance(value, str) and 1 <= len(value) <= NAME_BYTES_MAX and _is_name(value)
+
+
+def is_number(value: object, number: int) -> bool:
+    """Tell whether a value is this integer, and not a bool or float that compares equal."""
+    return type(value) is int and value == number
 
 
 def is_count(value: object) -> bool:

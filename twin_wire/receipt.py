@@ -24,6 +24,7 @@ from twin_wire.cose import (
     encode_sign1,
     is_count,
     is_name,
+    is_number,
     to_be_signed,
 )
 from twin_wire.errors import FormatError, ProofError
@@ -125,7 +126,7 @@ def _open(receipt: bytes, public: PublicKey, origin: str, label: int) -> tuple[S
     """Check all but proof and signature; return the parts and the proof's two numbers and path."""
     parts = decode_sign1(receipt, RECEIPT_BYTES_MAX)
     header, claims = parts.header, parts.header.get(CLAIMS)
-    if header.keys() != _LABELS or header[TREE_KIND] != _RFC9162_SHA256 or parts.payload is not None:
+    if header.keys() != _LABELS or not is_number(header[TREE_KIND], _RFC9162_SHA256) or parts.payload is not None:
         raise FormatError("receipt with other headers than its own")
     if not isinstance(claims, dict) or claims.keys() != {ISSUER, SUBJECT, ISSUED_AT} or not is_name(claims[ISSUER]):
         raise FormatError("receipt without issuer, subject and time")

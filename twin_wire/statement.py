@@ -19,6 +19,7 @@ from twin_wire.cose import (
     encode_sign1,
     is_count,
     is_name,
+    is_number,
     to_be_signed,
 )
 from twin_wire.errors import FormatError, ProofError
@@ -109,7 +110,7 @@ def read(raw: bytes) -> Statement:
     """Read a statement without judging its signature; FormatError unless it is exactly in form."""
     parts = decode_sign1(raw, STATEMENT_BYTES_MAX)
     header, digest = parts.header, parts.payload
-    if header.keys() != _LABELS or header[HASH_ALGORITHM] != _SHA256 or parts.unprotected:
+    if header.keys() != _LABELS or not is_number(header[HASH_ALGORITHM], _SHA256) or parts.unprotected:
         raise FormatError("statement with other headers than its own")
     if digest is None or len(digest) != HASH_BYTES:
         raise FormatError("statement's payload is not a SHA-256")
@@ -122,7 +123,11 @@ def read(raw: bytes) -> Statement:
     kind = _KIND_OF.get(media_type) if isinstance(media_type, str) else None
     if kind is None:
         raise FormatError("unknown kind of statement")
-    if not isinstance(fields, list) or len(fields) != 1 + len(Chain._fields) or fields[0] != _CHAIN_VERSION:
+    if (
+        not isinstance(fields, list)
+        or len(fields) != 1 + len(Chain._fields)
+        or not is_number(fields[0], _CHAIN_VERSION)
+    ):
         raise FormatError("statement's chain is not version 1")
     chain = Chain._make(fields[1:])
     _check_chain(chain)
