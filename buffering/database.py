@@ -67,10 +67,9 @@ _HINTS = {
 @contextmanager
 def transaction(connection: sqlite3.Connection, what: str) -> Iterator[None]:
     """All or nothing, on disk when the block has ended without an error."""
-    with guard(what):
-        connection.execute("begin immediate")
     try:
         with guard(what):
+            connection.execute("begin immediate")
             yield
             connection.execute("commit")
     except BaseException:

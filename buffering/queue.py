@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from buffering.database import CHECKPOINT_PAGES, PAGE_BYTES, guard, is_full, open_database, transaction
+from buffering.database import CHECKPOINT_PAGES, PAGE_BYTES, WAL_BYTES_MAX, guard, is_full, open_database, transaction
 from buffering.offer import (
     OFFER_BATCHES_MAX,
     OFFER_BYTES_MAX,
@@ -25,6 +25,7 @@ BALLAST_BYTES = 4 << 20  # given up when the disk is full, so that evicting has 
 KEEP_MS = 7 * 86_400_000
 CHECK_ROWS = 8_192  # a day of batches; what a torn or lost tail damages lies in the newest rows
 DOCUMENTS_MAX = 64
+PAGES_MIN = 256  # below 1 MiB a quota holds nothing
 
 _VERSION = 1
 _SCHEMA = """
@@ -105,11 +106,11 @@ class Queue:
         checkpoint_pages: int = CHECKPOINT_PAGES,
         ballast_bytes: int = BALLAST_BYTES,
     ) -> None:
-        if quota_bytes < 1 << 20:
+        if quota_bytes < PAGES_MIN * PAGE_BYTES:
             raise StoreError(f"a quota of {quota_bytes} bytes holds nothing", "give the queue at least 1 MiB")
         self._seal_gap = seal_gap
         self._db = open_database(path, _SCHEMA, _VERSION, checkpoint_pages)
-        self._pages_max = quota_bytes // PAGE_BYTES
+        self._pages_quota = self._pages_max = quota_bytes // PAGE_BYTES  # the latter shrinks on a full disk
         self._ballast = path.with_name(path.name + ".ballast")
         self._ballast_bytes = ballast_bytes
         self._booted = False
@@ -127,7 +128,7 @@ class Queue:
         self._conditions: bytes = row[4]
         self._manifest: bytes = row[5]
         self._remote = self._remote_stored = Remote(*row[6:])
-        self._fill_ballast()
+        self._regain()
 
     @property
     def position(self) -> Position:
@@ -296,26 +297,30 @@ class Queue:
         return deleted
 
     def _meet_full_disk(self, pages: int) -> None:
-        """Give up the ballast, take what the file has now as the quota, evict, and lay the ballast down again."""
-        with guard("measure the queue"):
-            self._pages_max = min(self._pages_max, pages_used(self._db) + pages)
+        """Give up the ballast, take what the file holds now as the quota, and evict inside it."""
         self._ballast.unlink(missing_ok=True)
+        with guard("measure the queue"):
+            self._pages_max = min(self._pages_max, max(pages_used(self._db) + pages, PAGES_MIN))
         self._make_room(pages, forced=True)
         with guard("write back the log"):
             self._db.execute("pragma wal_checkpoint(truncate)").fetchall()
-        self._fill_ballast()
 
-    def _fill_ballast(self) -> None:
-        if not self._ballast_bytes or self._ballast.exists():
+    def _regain(self) -> None:
+        """With enough room on the disk, lay the ballast down and use the whole quota again."""
+        disk = os.statvfs(self._ballast.parent)
+        if disk.f_bavail * disk.f_frsize < 2 * self._ballast_bytes + WAL_BYTES_MAX:
             return
-        try:
-            with self._ballast.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, self._ballast_bytes)
-        except OSError:  # no room for it, or a file system that cannot: the queue works without
-            self._ballast.unlink(missing_ok=True)
+        self._pages_max = self._pages_quota
+        if self._ballast_bytes and not self._ballast.exists():
+            try:
+                with self._ballast.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, self._ballast_bytes)
+            except OSError:  # a file system that cannot: the queue works without
+                self._ballast.unlink(missing_ok=True)
 
     def retain(self, now_ms: int, keep_ms: int = KEEP_MS) -> int:
         """Delete one slice of batches safe at the server and older than `keep_ms`; return how many went."""
+        self._regain()
         return self._delete(now_ms - keep_ms)
 
     def quarantine(self, epoch: int, seq: int, reason: str, time_us: int) -> None:

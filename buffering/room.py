@@ -54,11 +54,15 @@ def delete_safe(connection: sqlite3.Connection, anchored_id: int, before_ms: int
 
     The newest row always stays: the chain goes on from it.
     """
-    return connection.execute(
-        "delete from batch where id in (select id from batch where id <= ? and t1_ms < ?"
-        " and id < (select max(id) from batch) order by id limit ?)",
-        (anchored_id, before_ms, SLICE_ROWS_MAX),
-    ).rowcount
+    oldest = connection.execute(
+        "select id, t1_ms from batch where id <= ? and id < (select max(id) from batch) order by id limit ?",
+        (anchored_id, SLICE_ROWS_MAX),
+    ).fetchall()
+    # A clock that was set back must not leave a hole in the middle: only an unbroken run from the oldest on goes.
+    old = list(itertools.takewhile(lambda row: row[1] < before_ms, oldest))
+    if old:
+        connection.execute("delete from batch where id <= ?", (old[-1][0],))
+    return len(old)
 
 
 def drop_slice(connection: sqlite3.Connection, after_id: int, newest_kept: int, bytes_wanted: int) -> list[Gap]:
@@ -103,6 +107,8 @@ def _drop_rows(connection: sqlite3.Connection, after_id: int, newest_kept: int, 
         size += row[5]
         if size >= bytes_wanted:
             break
+    if size < min(bytes_wanted, SLICE_BYTES_MIN):
+        return []
     connection.executemany("delete from batch where id = ?", [(row[0],) for row in found])
     return list(_gaps("quota_statements", found))
 
