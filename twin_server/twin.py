@@ -108,12 +108,8 @@ def empty() -> Twin:
 
 
 def put_site(twin: Twin, arrival: Arrival, site: Site) -> Twin:
-    """Take note of a manifest statement; in force is the one with the greatest (epoch, seq)."""
-    gateway = twin.gateways.get(arrival.gateway, Gateway())
-    order = (arrival.epoch, arrival.seq)
-    if order >= gateway.site_order:
-        gateway = gateway._replace(site=site, site_order=order)
-    return touch(twin._replace(gateways={**twin.gateways, arrival.gateway: gateway}), arrival)
+    """Take note of a manifest statement; in force is what the statement of greatest (epoch, seq) names."""
+    return touch(_put_site(twin, arrival, site), arrival)
 
 
 def touch(twin: Twin, arrival: Arrival) -> Twin:
@@ -135,8 +131,8 @@ def touch(twin: Twin, arrival: Arrival) -> Twin:
 
 def apply(twin: Twin, arrival: Arrival, batch: Batch, site: Site, until_us: int | None = None) -> tuple[Twin, Changes]:
     """Return the twin with a batch in it; `until_us` leaves out rows with a later event time (replay)."""
-    twin = _put_clock(touch(twin, arrival), arrival, batch.clock)
-    names = (len(twin.point_row), len(twin.tag_row))
+    before = twin
+    twin = _put_site(_put_clock(touch(twin, arrival), arrival, batch.clock), arrival, site)
     twin, samples, last_us = _apply_blocks(twin, arrival, batch.blocks, until_us)
     fixes = 0
     if len(batch.fixes.time_us):
@@ -147,7 +143,7 @@ def apply(twin: Twin, arrival: Arrival, batch: Batch, site: Site, until_us: int 
         gateway = gateway._replace(last_event_us=last_us)
         twin = twin._replace(gateways={**twin.gateways, arrival.gateway: gateway})
     events = batch.events if until_us is None else tuple(e for e in batch.events if e.begin_us <= until_us)
-    return twin, Changes(samples, fixes, events, names != (len(twin.point_row), len(twin.tag_row)))
+    return twin, Changes(samples, fixes, events, _names(before, arrival.gateway) != _names(twin, arrival.gateway))
 
 
 def as_of_us(twin: Twin) -> int:
@@ -175,6 +171,21 @@ def state_hash(twin: Twin) -> bytes:
 def _order_us(time_us: int, received_us: int) -> int:
     """A time ahead of our own clock would pin a value until we catch up: then the receive time orders."""
     return time_us if time_us <= received_us + CLOCK_SLACK_US else received_us
+
+
+def _put_site(twin: Twin, arrival: Arrival, site: Site) -> Twin:
+    gateway = twin.gateways.get(arrival.gateway, Gateway())
+    order = (arrival.epoch, arrival.seq)
+    if order < gateway.site_order:
+        return twin
+    gateway = gateway._replace(site=site, site_order=order)
+    return twin._replace(gateways={**twin.gateways, arrival.gateway: gateway})
+
+
+def _names(twin: Twin, gateway: str) -> tuple[int, int, int]:
+    """What a layout is drawn from; sites are opened once, so the same object means the same names."""
+    held = twin.gateways.get(gateway)
+    return len(twin.point_row), len(twin.tag_row), id(held.site) if held else 0
 
 
 def _put_clock(twin: Twin, arrival: Arrival, clock: Clock) -> Twin:
