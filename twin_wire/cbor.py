@@ -6,6 +6,7 @@ maps by length first. Items: int of 64 bits, bytes, str, float, bool, None, list
 
 import zlib
 from collections.abc import Mapping
+from operator import itemgetter
 from struct import Struct, pack
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ _ARGUMENTS = {
 _FLOATS = {25: Struct(">e"), 26: Struct(">f"), 27: Struct(">d")}
 _SIMPLE = {20: False, 21: True, 22: None}
 _NAN = b"\xf9\x7e\x00"
+_SHORT = [[bytes((major << 5 | number,)) for number in range(24)] for major in range(7)]
+_first = itemgetter(0)
 
 
 class Tag(NamedTuple):
@@ -90,7 +93,7 @@ def inflate(data: bytes, bytes_max: int) -> bytes:
 def head(major: int, number: int) -> bytes:
     """Return the shortest head of a major type (0 to 6) with its argument, 0 <= number < 2**64."""
     if number < 24:
-        return bytes((major << 5 | number,))
+        return _SHORT[major][number]
     if number < 1 << 8:
         return bytes((major << 5 | 24, number))
     if number < 1 << 16:
@@ -105,10 +108,9 @@ def _write(out: bytearray, item: object) -> None:
         text = _utf8(item)
         out += head(3, len(text))
         out += text
-    elif isinstance(item, bytes | bytearray | memoryview):
-        chunk = bytes(item)
-        out += head(2, len(chunk))
-        out += chunk
+    elif isinstance(item, bytes):
+        out += head(2, len(item))
+        out += item
     elif item is None:
         out.append(0xF6)
     elif isinstance(item, bool):
@@ -130,20 +132,23 @@ def _write(out: bytearray, item: object) -> None:
         out += _float_bytes(item)
     elif isinstance(item, Mapping):
         _write_map(out, item)
+    elif isinstance(item, bytearray | memoryview):
+        _write(out, bytes(item))
     else:
         raise FormatError(f"no CBOR form for {type(item).__name__}")
 
 
 def _write_map(out: bytearray, item: Mapping[object, object]) -> None:
-    keyed: dict[bytes, object] = {}
+    keyed: list[tuple[bytes, object]] = []
     for key, value in item.items():
         if isinstance(key, bool) or not isinstance(key, int | str | bytes):
             raise FormatError(f"no CBOR map key of type {type(key).__name__}")
-        keyed[encode(key)] = value
+        keyed.append((encode(key), value))
+    keyed.sort(key=_first)
     out += head(5, len(keyed))
-    for encoded in sorted(keyed):
+    for encoded, value in keyed:
         out += encoded
-        _write(out, keyed[encoded])
+        _write(out, value)
 
 
 def _utf8(text: str) -> bytes:

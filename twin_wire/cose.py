@@ -1,5 +1,6 @@
 """COSE_Sign1 (RFC 9052) as statements and receipts use it: tag 18, Ed25519, nothing outside the strict form."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ def to_be_signed(protected: bytes, payload: bytes) -> bytes:
     return b"".join((_TBS_START, head(2, len(protected)), protected, b"\x40", head(2, len(payload)), payload))
 
 
-def encode_sign1(protected: bytes, unprotected: dict[int, object], payload: bytes | None, signature: bytes) -> bytes:
+def encode_sign1(protected: bytes, unprotected: Mapping[int, object], payload: bytes | None, signature: bytes) -> bytes:
     """Put the four parts together."""
     return encode(Tag(TAG, (protected, unprotected, payload, signature)))
 

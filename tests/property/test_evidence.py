@@ -130,10 +130,12 @@ def test_entry_bundles_go_both_ways(entries: list[bytes]) -> None:
 @st.composite
 def chains(draw: st.DrawFn) -> Chain:
     """Draw a chain within its limits."""
-    numbers = [draw(counts) for _ in range(8)]
-    numbers[4], numbers[5] = sorted(numbers[4:6])
-    root = draw(hashes) if numbers[7] else ZERO_HASH
-    return Chain(*numbers[:3], draw(hashes), *numbers[3:], root)
+    t0_ms, t1_ms = sorted((draw(counts), draw(counts)))
+    size = draw(counts)
+    place: dict[str, Any] = {"epoch": draw(counts), "boot": draw(counts), "seq": draw(counts), "prev": draw(hashes)}
+    rest: dict[str, Any] = {"mono_ms": draw(counts), "t0_ms": t0_ms, "t1_ms": t1_ms, "rows": draw(counts)}
+    anchor: dict[str, Any] = {"anchor_size": size, "anchor_root": draw(hashes) if size else ZERO_HASH}
+    return Chain(**place, **rest, **anchor)
 
 
 @quick

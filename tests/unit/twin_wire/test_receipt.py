@@ -169,7 +169,7 @@ def test_proofs_out_of_form_are_refused() -> None:
     good, path = receipts(5, [3])[0], TREE.path(3, 5)
     inner = encode([5, 3, path])
     assert edited(good) == good
-    for changes in (
+    bad: list[dict[str, Any]] = [
         {"path": []},
         {"path": path[:-1]},
         {"path": [*path, path[0]]},
@@ -193,7 +193,8 @@ def test_proofs_out_of_form_are_refused() -> None:
         {"unprotected": {396: {-1: [encode([5, 3])]}}},
         {"unprotected": {396: {-1: [inner + b"\0"]}}},
         {"unprotected": {396: {-1: [bytes(5000)]}}},
-    ):
+    ]
+    for changes in bad:
         with pytest.raises(FormatError):
             verify_receipt(edited(good, **changes), ENTRIES[3], LOG.public, ORIGIN)
 
