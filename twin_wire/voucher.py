@@ -10,11 +10,12 @@ from binascii import Error as Base64Error
 from dataclasses import astuple, dataclass, field
 from typing import NamedTuple
 
-from twin_wire.cbor import decode, deflate, encode, inflate
+from twin_wire.cbor import decode, encode
 from twin_wire.cose import is_count, is_name
 from twin_wire.errors import FormatError, ProofError
 from twin_wire.keys import PublicKey, SigningKey
 from twin_wire.note import parse_vkey
+from twin_wire.records import decode_record, encode_record
 
 VERSION = 1
 PREFIX = "MTV1"
@@ -106,16 +107,16 @@ def enrol_body(voucher: Voucher, public: PublicKey, software: str) -> bytes:
         "mac": enrol_mac(voucher.secret, public, voucher.log_public),
         "software": software,
     }
-    return deflate(encode(record))
+    return encode_record(record)
 
 
 def read_enrol_body(body: bytes) -> Enrolment:
     """Read an enrol record without judging its MAC; FormatError or ProofError (unusable key) otherwise."""
-    record = decode(inflate(body, _BODY_BYTES_MAX), _BODY_BYTES_MAX, depth_max=1)
-    if not isinstance(record, dict) or record.keys() != set(Enrolment._fields):
+    record = decode_record(body, _BODY_BYTES_MAX)
+    if record.keys() != set(Enrolment._fields):
         raise FormatError("enrol record with other fields than its own")
-    public, log_public, mac, software = (record[name] for name in ("public", "log_public", "mac", "software"))
-    if not is_name(record["gateway"]) or not is_count(record["epoch"]):
+    gateway, epoch, public, log_public, mac, software = (record[name] for name in Enrolment._fields)
+    if not is_name(gateway) or not is_count(epoch):
         raise FormatError("enrol record's gateway or epoch out of its limits")
     if not isinstance(public, bytes) or not isinstance(log_public, bytes):
         raise FormatError("enrol record without keys")
@@ -123,7 +124,9 @@ def read_enrol_body(body: bytes) -> Enrolment:
         raise FormatError("enrol record's MAC is not 32 bytes")
     if not isinstance(software, str) or len(software) > _SOFTWARE_CHARS_MAX:
         raise FormatError("enrol record's software is not a short text")
-    return Enrolment(record["gateway"], record["epoch"], PublicKey(public), PublicKey(log_public), mac, software)
+    assert isinstance(gateway, str)
+    assert isinstance(epoch, int)
+    return Enrolment(gateway, epoch, PublicKey(public), PublicKey(log_public), mac, software)
 
 
 def check_enrolment(enrolment: Enrolment, secret: bytes, log_public: PublicKey) -> None:
