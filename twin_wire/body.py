@@ -12,15 +12,16 @@ from typing import NamedTuple
 import numpy as np
 
 from twin_wire import cbor
-from twin_wire.columns import Lanes, join_columns, lane_starts, split_columns, unpack_planes
+from twin_wire.columns import Lanes, join_columns, lane_starts, split_columns
 from twin_wire.errors import FormatError
 from twin_wire.events import plain_events, read_events
 from twin_wire.fixes import FIX_COLUMNS, read_fixes, read_tags, split_fixes
+from twin_wire.planes import Wide, unpack_planes
 from twin_wire.readings import Batch, Block, Clock, Qualities, no_fixes
 from twin_wire.streams import (
     TIME_PLANES_MAX,
+    TIME_US_MAX,
     Streams,
-    Unsigned,
     join_steps,
     read_codes,
     read_lanes,
@@ -44,6 +45,7 @@ _VERSION = 1
     VERSION,
     MANIFEST,
     CLOCK,
+    ORIGIN,
     BLOCKS,
     CODES,
     FIRSTS,
@@ -54,13 +56,15 @@ _VERSION = 1
     QUALITY_LENGTHS,
     FIXES,
     EVENTS,
-) = range(13)
+) = range(14)
+_KEYS = set(range(EVENTS + 1))
 _CLOCK_US_MAX = 1 << 53
 
 
 class _Shape(NamedTuple):
     """What the heads of a body promise before any stream is opened."""
 
+    origin_us: int
     groups: list[tuple[str, ...]]  # per block
     rows: list[int]  # per block
     times: list[list[object]]  # per block, then of the fixes
@@ -72,11 +76,15 @@ def encode_body(batch: Batch, groups: Mapping[tuple[str, ...], int], decimals: M
     """Return the body of `batch`; `groups` numbers each block's points, `decimals` is the declared resolution."""
     assert len(batch.manifest) == PREFIX_BYTES
     body: dict[int, object] = {VERSION: _VERSION, MANIFEST: batch.manifest, CLOCK: list(batch.clock)}
+    tables = [block.time_us for block in batch.blocks]
+    if len(batch.fixes.time_us):
+        tables.append(batch.fixes.time_us)
+    origin_us = int(tables[0][0]) if tables else 0
     heads: list[object] = []
-    steps: list[Unsigned | None] = []
+    steps: list[Wide | None] = []
     for block in batch.blocks:
         _check_block(block)
-        head, part = write_times(block.time_us)
+        head, part = write_times(block.time_us, origin_us)
         heads.append([groups[block.points], len(block.time_us), *head])
         steps.append(part)
     parts = [_split_run(list(run), decimals) for _, run in groupby(batch.blocks, lambda block: len(block.time_us))]
@@ -86,11 +94,13 @@ def encode_body(batch: Batch, groups: Mapping[tuple[str, ...], int], decimals: M
         if runs is not None:
             body[QUALITY_CODES], body[QUALITY_LENGTHS] = runs
     if len(batch.fixes.time_us):
-        head, part = write_times(batch.fixes.time_us)
+        head, part = write_times(batch.fixes.time_us, origin_us)
         tags, lanes = split_fixes(batch.fixes)
         body[FIXES] = [list(tags), len(batch.fixes.time_us), *head]
         steps.append(part)
         parts.append(lanes)
+    if tables:
+        body[ORIGIN] = origin_us
     _put_streams(body, parts, join_steps(steps))
     if batch.events:
         body[EVENTS] = plain_events(batch.events)
@@ -100,7 +110,7 @@ def encode_body(batch: Batch, groups: Mapping[tuple[str, ...], int], decimals: M
 def decode_body(data: bytes, groups: Sequence[tuple[str, ...]], bytes_max: int = BODY_BYTES_MAX) -> Batch:
     """Return the batch in a body; `groups` are the point ids by number; FormatError for whatever SPEC.md forbids."""
     body = cbor.decode(cbor.inflate(data, bytes_max), size_max=bytes_max)
-    if not isinstance(body, dict) or not set(body) <= set(range(13)) or not {0, 1, 2} <= set(body):
+    if not isinstance(body, dict) or not set(body) <= _KEYS or not {VERSION, MANIFEST, CLOCK} <= set(body):
         raise FormatError("body: not a map of the known keys")
     if body[VERSION] != _VERSION or isinstance(body[VERSION], bool):
         raise FormatError("body: version is not known")
@@ -111,17 +121,18 @@ def decode_body(data: bytes, groups: Sequence[tuple[str, ...]], bytes_max: int =
     blocks: list[Block] = []
     at = 0
     for run, part in zip(_runs(shape), parts, strict=False):
-        quality, at = _take(qualities, at, sum(len(shape.groups[n]) for n in run), shape.rows[run[0]])
+        columns, rows = sum(len(shape.groups[n]) for n in run), shape.rows[run[0]]
+        quality, at = _take(qualities, at, columns, rows)
         value = join_columns(part, quality)
         row = 0
         for n in run:
             end = row + len(shape.groups[n])
-            time_us = read_times(shape.times[n], shape.rows[n], times[n])
+            time_us = read_times(shape.times[n], rows, times[n], shape.origin_us)
             blocks.append(Block(shape.groups[n], time_us, value[row:end], quality[row:end]))
             row = end
     fixes = no_fixes()
     if shape.fix_rows:
-        time_us = read_times(shape.times[-1], shape.fix_rows, times[-1])
+        time_us = read_times(shape.times[-1], shape.fix_rows, times[-1], shape.origin_us)
         fixes = read_fixes(parts[-1], time_us, shape.tags)
     events = read_events(body[EVENTS]) if EVENTS in body else ()
     return Batch(_bytes(body[MANIFEST], PREFIX_BYTES), _clock(body[CLOCK]), tuple(blocks), fixes, events)
@@ -141,7 +152,7 @@ def body_manifest(data: bytes) -> bytes:
 def _check_block(block: Block) -> None:
     rows = len(block.time_us)
     assert 0 < rows <= ROWS_MAX
-    assert block.points
+    assert block.points, "a block without points"
     assert block.value.shape == block.quality.shape == (len(block.points), rows)
     assert block.value.dtype == np.float64
     assert block.quality.dtype == np.uint8
@@ -171,7 +182,7 @@ def _put_streams(body: dict[int, object], parts: list[Lanes], steps: bytes | Non
 
 def _compress(raw: bytes, text: bool) -> bytes:
     """Return one zlib stream; run lengths alone suit the planes best, texts and small bodies want matches as well."""
-    runs = zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    runs = zlib.compressobj(6, zlib.DEFLATED, 15, 5, zlib.Z_RLE)
     best = runs.compress(raw) + runs.flush()
     if text or len(raw) <= SMALL_BYTES:
         other = zlib.compress(raw, 6)
@@ -186,10 +197,12 @@ def _runs(shape: _Shape) -> list[list[int]]:
 
 
 def _read_shape(body: dict[object, object], groups: Sequence[tuple[str, ...]]) -> _Shape:
-    shape = _Shape([], [], [], (), 0)
     heads = _list(body.get(BLOCKS, []), BLOCKS_MAX)
     if BLOCKS in body and not heads:
         raise FormatError("body: an empty list of blocks")
+    if (ORIGIN in body) != (BLOCKS in body or FIXES in body):
+        raise FormatError("body: an origin belongs to times and to nothing else")
+    shape = _Shape(_count(body.get(ORIGIN, 0), TIME_US_MAX, 0), [], [], [], (), 0)
     samples = 0
     for head in heads:
         group, rows, *times = _list(head, 5, 4)
@@ -241,7 +254,7 @@ def _take(qualities: Qualities | None, at: int, columns: int, rows: int) -> tupl
     return flat.reshape(columns, rows), end
 
 
-def _split_steps(body: dict[object, object], shape: _Shape) -> list[Unsigned]:
+def _split_steps(body: dict[object, object], shape: _Shape) -> list[Wide]:
     """Return what the stream of times holds for each block, then for the fixes."""
     rows = [*shape.rows, shape.fix_rows] if shape.fix_rows else shape.rows
     counts = [steps_in_stream(head, each) for head, each in zip(shape.times, rows, strict=True)]

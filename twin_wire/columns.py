@@ -1,7 +1,8 @@
-"""Columns of readings as lanes of integers and byte planes: what a data body stores; lossless, bit for bit.
+"""Columns of readings as lanes of whole numbers, and back: lossless, bit for bit.
 
-A lane is one row of whole numbers: its first number, then the differences, zigzagged. A column of readings is one lane
-(integers scaled by the declared decimals, or the bits of float32) or two (the low and high words of float64).
+A lane is a row of whole numbers: the first, then the differences. A column of readings is one lane (integers scaled by
+the declared decimals, or the bits of float32) or two (the low and the high words of float64). Whole numbers are held
+in float64, which adds them exactly below 2**53 and is what JavaScript counts with.
 """
 
 from typing import NamedTuple
@@ -26,69 +27,54 @@ HALF = 1
 PLANES_MAX = 4
 WIDTH_MAX = HALF + PLANES_MAX
 
-FIRST_BITS = 46  # |first| below 2**46: sums stay exact in the float64 that JavaScript counts with
-FIRST_PLANES_MAX = 6
-LANES_MAX = 20_000
+FIRST_BITS = 46  # |first| below 2**46 and differences below 2**31: every sum stays below 2**53
+LANES_MAX = 1 << 15
 
-Numbers = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+Flags = NDArray[np.bool_]
+Unsigned = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
 _BAD = int(Quality.BAD)
-_WORD = 0xFFFF_FFFF
+_WORD = float(1 << 32)
+_WIDTH_LIMITS = np.array([1, 1 << 4, 1 << 8, 1 << 16, 1 << 24])
 _SCALES = 10.0 ** np.arange(DECIMALS_MAX + 1)
 _CANONICAL_NAN = np.array(np.nan).view(np.int64).item()
+_LANES_FOR_ROWWISE = 128  # from here on adding row to row beats numpy's cumsum, which adds one number at a time
 
 
 class Lanes(NamedTuple):
-    """L lanes of T numbers: what the streams of a body say about blocks of equal length."""
+    """L lanes of T numbers."""
 
     code: Bytes  # [L] 16 * width + kind
-    first: Numbers  # [L]
-    zigzag: NDArray[np.uint32]  # [L, T - 1] differences
-
-
-def zigzag(difference: Numbers) -> NDArray[np.uint64]:
-    """Map … -2, -1, 0, 1, 2 … to 3, 1, 0, 2, 4 …"""
-    return ((difference << 1) ^ (difference >> 63)).view(np.uint64)
-
-
-def unzigzag(number: NDArray[np.uint64]) -> Numbers:
-    """Undo `zigzag`."""
-    return (number >> np.uint64(1)).view(np.int64) ^ -(number & np.uint64(1)).view(np.int64)
+    first: Values  # [L] whole numbers
+    zigzag: Unsigned  # [L, T - 1] differences: 0, -1, 1, -2, 2 … as 0, 1, 2, 3, 4 …
 
 
 def split_columns(value: Values, quality: Qualities, decimals: list[int | None]) -> Lanes:
     """Return the lanes of C columns of T >= 1 readings; integers where that is exact, else the bits of the floats."""
     bad = quality >= _BAD
-    # Bits other than the canonical NaN under a bad quality have to be kept as they are.
-    kept = (value.view(np.int64) == _CANONICAL_NAN) | ~bad
-    kind, number = _scale(value, bad, decimals)
-    for column in np.flatnonzero(kind > DECIMALS_MAX):
-        if not kept[column].all():
-            kind[column] = VERBATIM_LOW
-        elif _is_float32(value[column]):
-            kind[column] = FLOAT32
-    if (kind <= DECIMALS_MAX).all():
-        return _differences(kind, number)
-    return _differences(*_with_float_lanes(kind, number, value, bad))
+    any_bad = bool(bad.any())
+    wanted = np.array([FLOAT64_LOW if each is None else each for each in decimals], np.uint8)
+    whole, number, step = _scale(value, bad if any_bad else None, wanted)
+    if whole.all():
+        return _lanes(wanted, number[:, 0], step)
+    floats = ~whole
+    kind = wanted
+    kind[floats] = _float_kinds(value[floats], bad[floats])
+    return _lanes(*_with_floats(kind, number, value, bad))
 
 
 def join_columns(lanes: Lanes, quality: Qualities) -> Values:
-    """Return the readings [C, T] of lanes that `lane_columns` counted; bad samples become the canonical NaN."""
+    """Return the readings [C, T] of lanes whose columns `lane_starts` counted; bad samples become the canonical NaN."""
     kind = lanes.code & np.uint8(15)
-    number = np.empty((len(kind), lanes.zigzag.shape[1] + 1), np.float64)
-    number[:, 0] = lanes.first
-    # Half a difference with its sign; every sum stays below 2**53, so float64 adds exactly.
-    signed = (lanes.zigzag >> 1).view(np.int32) ^ -(lanes.zigzag & 1).view(np.int32)
-    number[:, 1:] = signed
-    np.cumsum(number, axis=1, out=number)
-    if (kind <= DECIMALS_MAX).all():
-        value = number
-        value /= _SCALES[kind][:, None]
-    else:
-        value = _join_floats(kind, number)
+    whole = bool((kind <= DECIMALS_MAX).all())
+    value = _add_up(lanes, _SCALES[kind] if whole else None)
+    starts = np.arange(len(kind))
+    if not whole:
+        starts = lane_starts(kind)
+        value = _join_floats(kind, starts, value)
     bad = quality >= _BAD
     if bad.any():
-        bad[kind[lane_starts(kind)] == VERBATIM_LOW] = False
+        bad[kind[starts] == VERBATIM_LOW] = False
         value[bad] = np.nan
     return value
 
@@ -105,112 +91,117 @@ def lane_starts(kind: Bytes) -> NDArray[np.intp]:
     return np.flatnonzero(~high)
 
 
-def pack_planes(number: NDArray[np.uint64], planes_max: int) -> bytes:
-    """Return all lowest bytes, then all second bytes …, as many planes as the largest number needs, at least one."""
-    largest = int(number.max()) if number.size else 0
-    count = max(1, (largest.bit_length() + 7) // 8)
-    assert count <= planes_max, largest
-    return b"".join((number >> np.uint64(8 * plane)).astype(np.uint8).tobytes() for plane in range(count))
-
-
-def unpack_planes(data: bytes, count: int, planes_max: int) -> NDArray[np.uint64]:
-    """Return `count` numbers from their byte planes; FormatError unless the length is a whole number of planes."""
-    planes, rest = divmod(len(data), count) if count else (0, len(data))
-    if rest or planes > planes_max or (count and not planes):
-        raise FormatError("body: byte planes of a wrong length")
-    number = np.zeros(count, np.uint64)
-    for plane in range(planes):
-        number |= np.frombuffer(data, np.uint8, count, plane * count).astype(np.uint64) << np.uint64(8 * plane)
-    return number
-
-
-def _scale(value: Values, bad: NDArray[np.bool_], decimals: list[int | None]) -> tuple[Bytes, Numbers]:
-    """Return each column's kind, FLOAT64_LOW where integers are not exact, and the numbers scaled to integers."""
-    wanted = np.array([FLOAT64_LOW if each is None else each for each in decimals], np.uint8)
+def _scale(value: Values, bad: Flags | None, wanted: Bytes) -> tuple[Flags, Values, Values]:
+    """Return which columns are exactly integers of their decimals, and those integers and their differences."""
     scale = _SCALES[np.minimum(wanted, DECIMALS_MAX)][:, None]
     with np.errstate(invalid="ignore", over="ignore"):
-        scaled = np.rint(value * scale)
-        number = scaled.astype(np.int64)
-        # Bits, not values: -0.0 equals 0.0 and is another reading.
+        number = np.rint(value * scale)
+        number += 0.0  # -0.0 becomes 0.0: it is another reading, and the comparison of bits below tells
         same = (number / scale).view(np.int64) == value.view(np.int64)
-        same &= np.abs(scaled) < 1 << FIRST_BITS
-    if bad.any():
-        # What quality restores is the canonical NaN and nothing else.
-        same = np.where(bad, value.view(np.int64) == _CANONICAL_NAN, same)
-        _hold(number, bad)
-    step = np.abs(np.diff(number, axis=1)) < 1 << 31 if value.shape[1] > 1 else np.ones((len(value), 1), np.bool_)
-    whole = same.all(axis=1) & step.all(axis=1) & (wanted <= DECIMALS_MAX)
-    return np.where(whole, wanted, FLOAT64_LOW).astype(np.uint8), number
+        if bad is not None:
+            same = np.where(bad, value.view(np.int64) == _CANONICAL_NAN, same)
+            _hold(number, bad)
+        step = np.diff(number, axis=1)
+        whole = (wanted <= DECIMALS_MAX) & (np.abs(number[:, 0]) < 1 << FIRST_BITS)
+        if step.shape[1]:
+            whole &= np.abs(step).max(axis=1) < 1 << 31
+    if not same.all():
+        whole &= same.all(axis=1)
+    return whole, number, step
 
 
-def _is_float32(value: Values) -> bool:
-    with np.errstate(over="ignore", invalid="ignore"):
-        narrow = value.astype(np.float32).astype(np.float64)
-    return bool((narrow.view(np.int64) == value.view(np.int64)).all())
-
-
-def _hold(number: Numbers, bad: NDArray[np.bool_]) -> None:
+def _hold(number: Values, bad: Flags) -> None:
     """Write over bad samples the last number before them, or the first after them: a difference of 0 costs nothing."""
-    for row in np.flatnonzero(bad.any(axis=1)):
-        good = ~bad[row]
-        at = np.maximum.accumulate(np.where(good, np.arange(len(good)), -1))
-        at[at < 0] = int(np.argmax(good))
-        number[row] = number[row, at] if good.any() else 0
+    rows = np.flatnonzero(bad.any(axis=1))
+    good = ~bad[rows]
+    at = np.maximum.accumulate(np.where(good, np.arange(good.shape[1]), -1), axis=1)
+    at = np.where(at < 0, good.argmax(axis=1)[:, None], at)
+    held = np.take_along_axis(number[rows], at, axis=1)
+    held[~good.any(axis=1)] = 0.0
+    number[rows] = held
 
 
-def _with_float_lanes(kind: Bytes, number: Numbers, value: Values, bad: NDArray[np.bool_]) -> tuple[Bytes, Numbers]:
-    """Put the bits of float columns among the lanes; a float64 becomes two of them."""
-    lanes: list[Numbers] = []
-    kinds: list[int] = []
-    for column, each in enumerate(kind.tolist()):
-        kinds.append(each)
-        if each <= DECIMALS_MAX:
-            lanes.append(number[column])
-        elif each == FLOAT32:
-            bits = value[column].astype(np.float32).view(np.uint32).astype(np.int64)
-            lanes.append(_held(bits, bad[column]))
-        else:
-            words = value[column].view(np.uint64)
-            if each == FLOAT64_LOW:
-                words = _held(words.view(np.int64), bad[column]).view(np.uint64)
-            lanes.append((words & np.uint64(_WORD)).astype(np.int64))
-            lanes.append((words >> np.uint64(32)).astype(np.int64))
-            kinds.append(each + 1)
-    return np.array(kinds, np.uint8), np.stack(lanes)
+def _float_kinds(value: Values, bad: Flags) -> Bytes:
+    """Return the smallest kind of float that holds each column exactly."""
+    bits = value.view(np.int64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrow = value.astype(np.float32).astype(np.float64).view(np.int64)
+    kind = np.where((narrow == bits).all(axis=1), FLOAT32, FLOAT64_LOW)
+    # Reading a body puts the canonical NaN under every bad quality; a column where something else stood says so.
+    restorable = (~bad | (bits == _CANONICAL_NAN)).all(axis=1)
+    return np.where(restorable, kind, VERBATIM_LOW).astype(np.uint8)
 
 
-def _held(number: Numbers, bad: NDArray[np.bool_]) -> Numbers:
-    held = number.copy()
-    _hold(held[None], bad[None])
-    return held
+def _with_floats(kind: Bytes, number: Values, value: Values, bad: Flags) -> tuple[Bytes, Values, Values]:
+    """Return kinds, first numbers and differences of all lanes, float64 columns becoming two of them."""
+    double: Flags = np.greater_equal(kind, FLOAT64_LOW)
+    starts = np.cumsum(1 + double) - 1 - double
+    lane_kind = np.empty(len(kind) + int(double.sum()), np.uint8)
+    lane_kind[starts] = kind
+    lane_kind[starts[double] + 1] = kind[double] + 1
+    lane = np.zeros((len(lane_kind), value.shape[1]), np.float64)
+    lane[starts] = number
+    single = kind == FLOAT32
+    with np.errstate(over="ignore", invalid="ignore"):
+        lane[starts[single]] = value[single].astype(np.float32).view(np.uint32)
+    words = value[double].view(np.uint64)
+    lane[starts[double]] = words & np.uint64(0xFFFF_FFFF)
+    lane[starts[double] + 1] = words >> np.uint64(32)
+    column = np.repeat(np.arange(len(kind)), 1 + double)
+    any_bad: Flags = bad.any(axis=1)
+    held = (lane_kind >= FLOAT32) & (lane_kind < VERBATIM_LOW) & any_bad[column]
+    if held.any():
+        part = lane[held]
+        _hold(part, bad[column[held]])
+        lane[held] = part
+    with np.errstate(invalid="ignore"):
+        step = np.diff(lane, axis=1)
+    floats = lane_kind > DECIMALS_MAX
+    step[floats] = (step[floats] + _WORD / 2) % _WORD - _WORD / 2  # differences of bits count modulo 2**32
+    return lane_kind, lane[:, 0], step
 
 
-def _differences(kind: Bytes, number: Numbers) -> Lanes:
-    step = np.diff(number, axis=1)
-    floats = kind > DECIMALS_MAX
-    if floats.any():  # of bits: modulo 2**32
-        step[floats] = ((step[floats] + (1 << 31)) & _WORD) - (1 << 31)
-    wide = zigzag(step).astype(np.uint32)
-    largest = wide.max(axis=1) if wide.shape[1] else np.zeros(len(kind), np.uint32)
-    width = np.searchsorted([1, 1 << 4, 1 << 8, 1 << 16, 1 << 24], largest, side="right")
-    return Lanes((width << 4 | kind).astype(np.uint8), number[:, 0].copy(), wide)
+def _lanes(kind: Bytes, first: Values, step: Values) -> Lanes:
+    difference = step.astype(np.int32)
+    zigzag = ((difference << 1) ^ (difference >> 31)).view(np.uint32)
+    if not zigzag.shape[1]:
+        return Lanes(kind, first, zigzag)
+    width = np.searchsorted(_WIDTH_LIMITS, zigzag.max(axis=1), side="right")
+    return Lanes((width << 4 | kind).astype(np.uint8), first, zigzag)
 
 
-def _join_floats(kind: Bytes, number: Values) -> Values:
-    starts = lane_starts(kind)
-    value = np.empty((len(starts), number.shape[1]), np.float64)
-    kinds = kind[starts]
-    whole = kinds <= DECIMALS_MAX
-    value[whole] = number[starts[whole]] / _SCALES[kinds[whole]][:, None]
-    for column in np.flatnonzero(~whole):
-        lane = starts[column]
-        if kinds[column] == FLOAT32:
-            value[column] = _word(number[lane]).view(np.float32)
-        else:
-            low, high = _word(number[lane]).astype(np.uint64), _word(number[lane + 1]).astype(np.uint64)
-            value[column] = (high << np.uint64(32) | low).view(np.float64)
+def _add_up(lanes: Lanes, scale: Values | None) -> Values:
+    """Return the numbers [L, T] of the lanes, divided by their scales if there are any."""
+    zigzag = lanes.zigzag
+    signed = zigzag.dtype.str.replace("u", "i")
+    step = (zigzag >> 1).view(signed) ^ -(zigzag & 1).view(signed)
+    if len(step) < _LANES_FOR_ROWWISE:
+        number = np.empty((len(step), step.shape[1] + 1))
+        number[:, 0], number[:, 1:] = lanes.first, step
+        np.cumsum(number, axis=1, out=number)
+        return number if scale is None else np.divide(number, scale[:, None], out=number)
+    row = np.empty((step.shape[1] + 1, len(step)))
+    row[0], row[1:] = lanes.first, step.T
+    for at in range(1, len(row)):
+        np.add(row[at - 1], row[at], out=row[at])
+    if scale is not None:
+        np.divide(row, scale, out=row)
+    return np.ascontiguousarray(row.T)
+
+
+def _join_floats(kind: Bytes, starts: NDArray[np.intp], number: Values) -> Values:
+    """Return the readings [C, T] of lanes among which are bits of floats."""
+    column_kind = kind[starts]
+    value = np.empty((len(starts), number.shape[1]))
+    whole = column_kind <= DECIMALS_MAX
+    value[whole] = number[starts[whole]] / _SCALES[column_kind[whole]][:, None]
+    single = column_kind == FLOAT32
+    value[single] = _words(number[starts[single]]).view(np.float32)
+    double = column_kind >= FLOAT64_LOW
+    low, high = (_words(number[starts[double] + half]).astype(np.uint64) for half in (0, 1))
+    value[double] = (high << np.uint64(32) | low).view(np.float64)
     return value
 
 
-def _word(number: Values) -> NDArray[np.uint32]:
-    return (number.astype(np.int64) & np.int64(_WORD)).astype(np.uint32)
+def _words(number: Values) -> NDArray[np.uint32]:
+    return (number % _WORD).astype(np.uint32)

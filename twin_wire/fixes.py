@@ -35,12 +35,12 @@ def read_tags(item: object) -> tuple[str, ...]:
 
 def read_fixes(lanes: Lanes, time_us: Times, tags: tuple[str, ...]) -> Fixes:
     """Return the N positions of their lanes; FormatError for an unknown tag or a number outside its type."""
-    if (lanes.code & 15).any():
-        raise FormatError("body: a position's column is not of whole numbers")
     number = join_columns(lanes, np.zeros((FIX_COLUMNS, len(time_us)), np.uint8))
-    index = number[0].astype(np.int64)
-    if index.min() < 0 or index.max() >= len(tags):
+    if (number != np.floor(number)).any():
+        raise FormatError("body: a position's column is not of whole numbers")
+    if number[0].min() < 0 or number[0].max() >= len(tags):
         raise FormatError("body: a position of no tag")
+    index = number[0].astype(np.int64)
     order = np.argsort(index, kind="stable")
     columns: dict[str, NDArray[np.generic]] = {}
     for name, column in zip(_COLUMNS, number[1:], strict=True):

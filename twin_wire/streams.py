@@ -4,26 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from twin_wire.columns import (
-    FIRST_BITS,
-    FIRST_PLANES_MAX,
-    HALF,
-    LANES_MAX,
-    PLANES_MAX,
-    VERBATIM_HIGH,
-    WIDTH_MAX,
-    Bytes,
-    Lanes,
-    Numbers,
-    pack_planes,
-    unpack_planes,
-    unzigzag,
-    zigzag,
-)
+from twin_wire.columns import FIRST_BITS, HALF, LANES_MAX, PLANES_MAX, VERBATIM_HIGH, WIDTH_MAX, Bytes, Lanes
 from twin_wire.errors import FormatError
-from twin_wire.readings import Qualities, Times
+from twin_wire.planes import Wide, pack_halves, pack_planes, unpack_halves, unpack_planes, unzigzag, zigzag
+from twin_wire.readings import Qualities, Times, Values
 
 TIME_US_MAX = (1 << 53) - 1  # exact in every language
 PERIOD_US_MAX = (1 << 36) - 1  # 19 hours; above it, and for wild times, the steps are listed
@@ -32,7 +17,7 @@ TIME_PLANES_MAX = 4
 LENGTH_PLANES_MAX = 4
 WORD_CHARS_MAX = 64  # tags, rules, points, detectors, names of numbers
 
-Unsigned = NDArray[np.uint64]
+FIRST_PLANES_MAX = 6
 
 
 class Streams(NamedTuple):
@@ -63,8 +48,8 @@ def write_lanes(parts: Sequence[Lanes]) -> Streams:
     used = sum(1 for plane in joined if plane)  # a wider plane is never used without the narrower ones
     return Streams(
         code.tobytes(),
-        pack_planes(zigzag(np.diff(first, prepend=0)), FIRST_PLANES_MAX),
-        _pack_halves(np.concatenate(halves) if halves else np.zeros(0, np.uint8)),
+        pack_planes(zigzag(np.diff(first, prepend=0.0).astype(np.int64)), FIRST_PLANES_MAX),
+        pack_halves(np.concatenate(halves) if halves else np.zeros(0, np.uint8)),
         joined[:used],
     )
 
@@ -85,7 +70,7 @@ def read_lanes(streams: Streams, shapes: Sequence[tuple[int, int]]) -> list[Lane
     assert sum(lanes for lanes, _ in shapes) == len(code)
     width = code >> 4
     steps = np.repeat([rows - 1 for _, rows in shapes], [lanes for lanes, _ in shapes])
-    halves = _unpack_halves(streams.halves, int(steps[width == HALF].sum()))
+    halves = unpack_halves(streams.halves, int(steps[width == HALF].sum()))
     wanted = [int(steps[width > HALF + plane].sum()) for plane in range(PLANES_MAX)]
     while wanted and not wanted[-1]:
         wanted.pop()
@@ -95,19 +80,20 @@ def read_lanes(streams: Streams, shapes: Sequence[tuple[int, int]]) -> list[Lane
     if (np.abs(first) >= 1 << FIRST_BITS).any():
         raise FormatError("body: a first number is too large")
     planes = [np.frombuffer(plane, np.uint8) for plane in streams.planes]
-    return _cut_lanes(shapes, code, first, halves, planes)
+    return _cut_lanes(shapes, code, first.astype(np.float64), halves, planes)
 
 
 def _cut_lanes(
-    shapes: Sequence[tuple[int, int]], code: Bytes, first: Numbers, halves: Bytes, planes: list[Bytes]
+    shapes: Sequence[tuple[int, int]], code: Bytes, first: Values, halves: Bytes, planes: list[Bytes]
 ) -> list[Lanes]:
     parts: list[Lanes] = []
     lane, half = 0, 0
     at = [0] * len(planes)
+    kind = np.dtype(("u1", "u1", "u2", "u4", "u4")[len(planes)])
     for lanes, rows in shapes:
         part_code = code[lane : lane + lanes]
         width = part_code >> 4
-        number = np.zeros((lanes, rows - 1), np.uint32)
+        number = np.zeros((lanes, rows - 1), kind)
         narrow = width == HALF
         used = int(narrow.sum()) * (rows - 1)
         if used:
@@ -118,70 +104,54 @@ def _cut_lanes(
             used = int(wide.sum()) * (rows - 1)
             if used:
                 piece = stream[at[plane] : at[plane] + used].reshape(-1, rows - 1)
-                if plane:
-                    number[wide] |= piece.astype(np.uint32) << np.uint32(8 * plane)
-                else:
-                    number[wide] = piece
+                number[wide] |= piece.astype(kind) << kind.type(8 * plane) if plane else piece
                 at[plane] += used
         parts.append(Lanes(part_code, first[lane : lane + lanes], number))
         lane += lanes
     return parts
 
 
-def _pack_halves(number: Bytes) -> bytes:
-    if number.size % 2:
-        number = np.append(number, np.uint8(0))
-    packed: Bytes = number[::2] | number[1::2] << np.uint8(4)
-    return packed.tobytes()
+def write_times(time_us: Times, origin_us: int) -> tuple[list[object], Wide | None]:
+    """Return the head of T times, and what the stream of steps takes of them.
 
-
-def _unpack_halves(data: bytes, count: int) -> Bytes:
-    if len(data) != (count + 1) // 2:
-        raise FormatError("body: the halves' length does not fit the lanes")
-    packed = np.frombuffer(data, np.uint8)
-    number = np.empty(2 * len(packed), np.uint8)
-    number[::2] = packed & np.uint8(15)
-    number[1::2] = packed >> np.uint8(4)
-    if count % 2 and number[-1]:
-        raise FormatError("body: a half without meaning is not 0")
-    return number[:count]
-
-
-def write_times(time_us: Times) -> tuple[list[object], Unsigned | None]:
-    """Return the head [t0, period], [t0, period, tick] or [t0, steps] of T times, and what the stream takes of them."""
+    The head is [start, period] for strictly periodic times, [start, period, tick] where the stream holds by how many
+    ticks each step differs from the period, or [start, [steps]]; start counts from `origin_us`.
+    """
     assert time_us.dtype == np.int64
     assert time_us.ndim == 1
     assert len(time_us)
     first = int(time_us[0])
+    start = first - origin_us
     step = np.diff(time_us)
     assert first >= 0, "times before 1970"
     assert int(time_us[-1]) <= TIME_US_MAX
     assert not step.size or int(step.min()) >= 0, "times fall"
     if not step.size:
-        return [first, 0], None
+        return [start, 0], None
     period = int(np.partition(step, step.size // 2)[step.size // 2])
     if period <= PERIOD_US_MAX:
-        late = step - period
-        if not late.any():
-            return [first, period], None
-        tick = 1 if (late % TICKS_US[1]).any() else TICKS_US[1]
-        number = zigzag(late // tick)
+        if (step == period).all():
+            return [start, period], None
+        # Whole milliseconds as far as the times allow: equal heads of many blocks compress to nearly nothing.
+        tick = 1 if (step % TICKS_US[1]).any() else TICKS_US[1]
+        period = period // TICKS_US[1] * TICKS_US[1]
+        number = zigzag((step - period) // tick)
         if int(number.max()) < 1 << (8 * TIME_PLANES_MAX):
-            return [first, period, tick], number
-    return [first, step.tolist()], None
+            return [start, period, tick], number
+    return [start, step.tolist()], None
 
 
 def steps_in_stream(head: Sequence[object], rows: int) -> int:
     """Return how many numbers of the stream of times belong to this head; FormatError for a head of no known form."""
     if len(head) == 3 and head[2] in TICKS_US and not isinstance(head[2], bool):
-        read_whole(head[0], TIME_US_MAX)
+        read_whole(head[0], TIME_US_MAX, -TIME_US_MAX)
         read_whole(head[1], PERIOD_US_MAX)
         if rows < 2:
             raise FormatError("body: one row has no steps")
         return rows - 1
     if len(head) != 2:
         raise FormatError("body: times of no known form")
-    read_whole(head[0], TIME_US_MAX)
+    read_whole(head[0], TIME_US_MAX, -TIME_US_MAX)
     if isinstance(head[1], list):
         if len(head[1]) != rows - 1:
             raise FormatError("body: steps do not fit the rows")
@@ -192,24 +162,26 @@ def steps_in_stream(head: Sequence[object], rows: int) -> int:
     return 0
 
 
-def read_times(head: Sequence[object], rows: int, number: Unsigned) -> Times:
+def read_times(head: Sequence[object], rows: int, number: Wide, origin_us: int) -> Times:
     """Return the T times of a head that `steps_in_stream` accepted; FormatError when they fall or leave the range."""
-    first, period = read_whole(head[0], TIME_US_MAX), head[1]
+    first = read_whole(head[0], TIME_US_MAX, -TIME_US_MAX) + origin_us
+    step = np.empty(rows - 1, np.int64)
+    if isinstance(head[1], list):
+        if sum(head[1]) > TIME_US_MAX:
+            raise FormatError("body: time out of range")
+        step[:] = head[1]
+    else:
+        step[:] = read_whole(head[1], PERIOD_US_MAX)
+    if len(head) == 3:
+        step += unzigzag(number) * read_whole(head[2], TICKS_US[1])
+    if step.size and int(step.min()) < 0:
+        raise FormatError("body: times fall")
+    if not (first >= 0 and first + int(step.sum()) <= TIME_US_MAX):
+        raise FormatError("body: time out of range")
     time_us = np.empty(rows, np.int64)
     time_us[0] = first
-    if isinstance(period, list):
-        if first + sum(period) > TIME_US_MAX:
-            raise FormatError("body: time out of range")
-        time_us[1:] = period
-    elif isinstance(period, int):
-        time_us[1:] = period
-        if len(head) == 3 and isinstance(head[2], int):
-            time_us[1:] += unzigzag(number) * head[2]
-    if rows > 1 and int(time_us[1:].min()) < 0:
-        raise FormatError("body: times fall")
-    np.cumsum(time_us, out=time_us)
-    if int(time_us[-1]) > TIME_US_MAX:
-        raise FormatError("body: time out of range")
+    np.cumsum(step, out=time_us[1:])
+    time_us[1:] += first
     return time_us
 
 
@@ -233,7 +205,7 @@ def read_qualities(codes: bytes, lengths: bytes, samples: int) -> Qualities:
     return np.repeat(np.frombuffer(codes, np.uint8), length.astype(np.intp))
 
 
-def join_steps(parts: Iterable[Unsigned | None]) -> bytes | None:
+def join_steps(parts: Iterable[Wide | None]) -> bytes | None:
     """Return the stream of times of all blocks; None when no block needs it."""
     used = [part for part in parts if part is not None]
     return pack_planes(np.concatenate(used), TIME_PLANES_MAX) if used else None
@@ -246,8 +218,8 @@ def read_word(item: object) -> str:
     return item
 
 
-def read_whole(item: object, most: int) -> int:
-    """Return a whole number within 0 to `most`; FormatError otherwise."""
-    if not isinstance(item, int) or isinstance(item, bool) or not 0 <= item <= most:
-        raise FormatError(f"body: not a whole number within 0 to {most}")
+def read_whole(item: object, most: int, least: int = 0) -> int:
+    """Return a whole number within `least` to `most`; FormatError otherwise."""
+    if not isinstance(item, int) or isinstance(item, bool) or not least <= item <= most:
+        raise FormatError(f"body: not a whole number within {least} to {most}")
     return item
