@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from twin_wire import cbor
-from twin_wire.errors import FormatError
+from twin_wire.errors import FormatError, ProofError
+from twin_wire.keys import SIGNATURE_BYTES, PublicKey, SigningKey
 
 STATUSES = ("receipt", "pending", "duplicate", "need_manifest", "rejected")
 VERDICTS_MAX = 256  # as many as batches in one post
@@ -15,6 +16,7 @@ DETAIL_CHARS_MAX = 500
 HISTORY_ID_CHARS_MAX = 64
 ANSWER_BYTES_MAX = 2 << 20
 _VERSION = 1
+_SCHEME = "Gateway"
 _WHOLE_MAX = (1 << 53) - 1  # exact in every language
 
 
@@ -162,3 +164,20 @@ def _flag(item: object) -> bool:
     if not isinstance(item, bool):
         raise FormatError("answer: watch is not true or false")
     return item
+
+
+def head_authorization(key: SigningKey, origin: str, gateway: str) -> str:
+    """Return the Authorization header of `GET head`: what the server holds of a gateway is told to its key alone."""
+    return f"{_SCHEME} {key.sign(_head_message(origin, gateway)).hex()}"
+
+
+def check_head_authorization(header: str, public: PublicKey, origin: str, gateway: str) -> None:
+    """Return if the header was made by this key for this gateway and log; ProofError otherwise."""
+    scheme, _, text = header.partition(" ")
+    if scheme != _SCHEME or len(text) != 2 * SIGNATURE_BYTES or not set(text) <= set("0123456789abcdef"):
+        raise ProofError("not a gateway's authorization")
+    public.verify(bytes.fromhex(text), _head_message(origin, gateway))
+
+
+def _head_message(origin: str, gateway: str) -> bytes:
+    return b"\0".join((b"minetwin head 1", origin.encode(), gateway.encode()))
