@@ -1,0 +1,1 @@
+"""The mine that does not exist: a world, its instruments and bad lines, speaking only bytes."""

@@ -1,0 +1,134 @@
+"""Command line: write the demo mine's folder, serve its instruments, or show the whole product at work."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from hardware_sim.control import serve
+from hardware_sim.scenarios import SCENARIOS
+from hardware_sim.simulator import Options, Simulator
+from hardware_sim.site import Site, SiteOptions, build_site, write_site
+from twin_wire.errors import ConfigError, Error
+
+PROFILES = Path(__file__).parents[1] / "drivers" / "profiles"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; return 0, or 2 when it cannot be done as asked."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        return int(options.command(options))
+    except ConfigError as error:
+        _explain(error)
+        return 2
+    except Error as error:
+        _explain(error)
+        return 1
+
+
+def site_command(options: argparse.Namespace) -> int:
+    """Write structure.json, points.csv and gateway.toml."""
+    site = build_site(options.profiles)
+    write_site(site, options.dir, _site_options(options, options.tcp_port))
+    print(f"wrote gateway.toml, points.csv and structure.json to {options.dir} ({_summary(site)})")
+    return 0
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Serve the demo mine's instruments until SIGINT or SIGTERM."""
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(options))
+    return 0
+
+
+def demo_command(options: argparse.Namespace) -> int:
+    """Start the whole product around the simulator and tell its story."""
+    return int(import_module("hardware_sim.demo").run(options))
+
+
+async def _run(options: argparse.Namespace) -> None:
+    site = build_site(options.profiles)
+    write_site(site, options.dir, _site_options(options, options.tcp_port))
+    simulator = Simulator(
+        site, Options(options.dir, options.seed, options.scenario, options.tcp_port, tuple(options.dead))
+    )
+    runner, url = await serve(simulator, options.dir, options.control_port)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, simulator.stop)
+    _announce(site, options, url)
+    try:
+        await simulator.run()
+    finally:
+        await runner.cleanup()
+
+
+def _announce(site: Site, options: argparse.Namespace, url: str) -> None:
+    print(f"simulated mine: {_summary(site)}; seed {options.seed}, scenario {options.scenario}")
+    for link in site.links:
+        where = f"127.0.0.1:{options.tcp_port}" if link.kind == "modbus-tcp" else f"{options.dir / 'dev' / link.id}"
+        units = ", ".join(f"{d.unit} {d.id} ({d.profile})" for d in site.devices if d.link == link.id)
+        print(f"  {link.id:6} {link.kind:10} {where}: {units}")
+    print(f"  control {url}/status")
+    print(f"  next: edge-agent check {options.dir / 'gateway.toml'}", flush=True)
+
+
+def _summary(site: Site) -> str:
+    points = sum(len(device.points) for device in site.devices)
+    return f"{len(site.links)} links, {len(site.devices)} devices, {points} points, {len(site.anchors)} anchors"
+
+
+def _site_options(options: argparse.Namespace, tcp_port: int) -> SiteOptions:
+    return SiteOptions(options.gateway, tcp_port, options.page, options.ruleset)
+
+
+def _explain(error: Error) -> None:
+    print(f"hardware-sim: {error}", file=sys.stderr)
+    for path, message in getattr(error, "faults", ()):
+        print(f"  {path}: {message}", file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {error.hint}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("hardware-sim", description="The mine that does not exist, in real bytes.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="serve the demo mine's instruments on pseudo-terminals and TCP")
+    _add_site_arguments(run)
+    run.add_argument("--seed", type=int, default=1, help="same seed, same mine (default 1)")
+    run.add_argument("--scenario", choices=SCENARIOS, default="quiet", help="what happens (default quiet)")
+    run.add_argument("--dead", action="append", default=[], metavar="DEVICE", help="a device that never answers")
+    run.add_argument("--control-port", type=int, default=0, help="port of the control door (default a free one)")
+    run.set_defaults(command=run_command)
+    site = commands.add_parser("site", help="write gateway.toml, points.csv and structure.json only")
+    _add_site_arguments(site)
+    site.set_defaults(command=site_command)
+    demo = commands.add_parser("demo", help="simulator, server and agent together, with a story")
+    demo.add_argument("--dir", type=Path, default=None, help="data folder (default a fresh one)")
+    demo.add_argument("--seed", type=int, default=1, help="same seed, same mine (default 1)")
+    demo.add_argument("--profiles", type=Path, default=PROFILES, help="folder of device profiles")
+    demo.add_argument(
+        "--seconds", type=float, default=None, help="end by itself after this long and check every promise"
+    )
+    demo.add_argument("--summary", type=Path, default=None, help="write the counts as JSON")
+    demo.set_defaults(command=demo_command)
+    return parser
+
+
+def _add_site_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dir", type=Path, required=True, help="folder to write")
+    parser.add_argument("--profiles", type=Path, default=PROFILES, help="folder of device profiles")
+    parser.add_argument("--gateway", default="gw-1", help="the gateway's id (default gw-1)")
+    parser.add_argument("--tcp-port", type=int, default=1502, help="port of the PLC (default 1502)")
+    parser.add_argument("--page", default="127.0.0.1:8765", help="where the gateway's own page listens")
+    parser.add_argument("--ruleset", default="coal-cn", help="ruleset named in gateway.toml")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""From plans to things on lines: register images, units and consoles, and the instruments that keep them current."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from hardware_sim.bus import Bus, RtuBus, TcpBus, Unit
+from hardware_sim.catalogue import DevicePlan, PointPlan
+from hardware_sim.faults import FaultPlan
+from hardware_sim.journal import Answer
+from hardware_sim.linktrack import Console, Network, Worn
+from hardware_sim.modbus import Image, Read
+from hardware_sim.profile import Profile, Signal, encode, raw_of
+from hardware_sim.sensors import SensorState
+from hardware_sim.site import Site
+
+Line = RtuBus | TcpBus | Console
+
+
+class Instrument:
+    """One point at work: looks at the truth through its sensor and keeps its registers current."""
+
+    def __init__(self, plan: PointPlan, signal: Signal, image: Image, seed: int) -> None:
+        self.plan, self.signal, self.sensor = plan, signal, SensorState(plan.sensor, f"{seed}/{plan.id}")
+        self._image = image
+        self._raw: int | float | None = None
+
+    def update(self, truth: float, elapsed_s: float) -> None:
+        """Read the truth `elapsed_s` world seconds after the last time and show it."""
+        raw = raw_of(self.signal, self.sensor.read(truth, elapsed_s))
+        if raw != self._raw:
+            self._raw = raw
+            self._image.write(self.signal.function, self.signal.address, encode(self.signal, raw))
+
+
+class Floor:
+    """All lines of a site with the devices on them, and the instruments behind the points."""
+
+    def __init__(
+        self,
+        site: Site,
+        directory: Path,
+        tcp_port: int,
+        seed: int,
+        worn: Callable[[], Iterable[Worn]],
+        record: Callable[[Answer], None],
+    ) -> None:
+        self.lines: dict[str, Line] = {}
+        self.instruments: dict[str, Instrument] = {}
+        self._points: dict[tuple[str, int], list[Instrument]] = {}
+        for place, link in enumerate(site.links):
+            faults = FaultPlan(f"{seed}/{link.id}")
+            path = directory / "dev" / link.id
+            if link.kind == "modbus-rtu":
+                self.lines[link.id] = RtuBus(link.id, path, link.baud, faults, record)
+            elif link.kind == "modbus-tcp":
+                self.lines[link.id] = TcpBus(link.id, tcp_port, faults, record)
+            else:
+                anchors = [anchor for anchor in site.anchors if anchor.device == link.id]
+                network = Network(anchors, f"{seed}/{link.id}")
+                phase_s = 0.37 * place
+                self.lines[link.id] = Console(link.id, path, link.baud, network, worn, faults, record, phase_s=phase_s)
+        for device in site.devices:
+            line = self.lines[device.link]
+            if isinstance(line, Bus):
+                self._install(line, device, site.profiles[device.profile], seed)
+
+    def samples(self, link: str, unit: int, read: Read) -> int:
+        """Return how many configured points lie whole in one read."""
+        return sum(
+            signal.function == read.function
+            and read.address <= signal.address
+            and signal.address + signal.registers <= read.address + read.size
+            for signal in (instrument.signal for instrument in self._points.get((link, unit), []))
+        )
+
+    def _install(self, line: Bus, plan: DevicePlan, profile: Profile, seed: int) -> None:
+        image = Image(
+            plan.unmapped,
+            profile.registers_max,
+            profile.forbid,
+            profile.atomic,
+            (profile.vendor, profile.model, "1.0"),
+        )
+        for signal in profile.signals.values():
+            image.write(signal.function, signal.address, encode(signal, raw_of(signal, signal.low or 0.0)))
+        instruments = [Instrument(point, profile.signals[point.signal], image, seed) for point in plan.points]
+        self.instruments |= {instrument.plan.id: instrument for instrument in instruments}
+        self._points[plan.link, plan.unit] = instruments
+        turnaround_s = profile.turnaround_s if plan.turnaround_s is None else plan.turnaround_s
+        line.add(Unit(plan.unit, image, turnaround_s))

@@ -1,0 +1,206 @@
+"""The running simulator: steps the mine at its speed, keeps the registers current, lives through a scenario."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO, NamedTuple, TypeVar
+
+from hardware_sim.bus import Bus, TcpBus
+from hardware_sim.devices import Floor, Line
+from hardware_sim.faults import Rule
+from hardware_sim.journal import Journal
+from hardware_sim.linktrack import Worn
+from hardware_sim.scenarios import Action, Label, Labels, Story
+from hardware_sim.sensors import FAULTS
+from hardware_sim.site import Site
+from hardware_sim.truth import Mine
+from twin_wire.errors import ConfigError
+
+TICK_S = 0.25
+STEPS_MAX = 400  # world seconds caught up in one tick; a host that slept longer loses the rest
+SPEED_MAX = 200.0
+WARM_AIR_S, WARM_S = 4 * 3600, 900  # the mine has been running when the simulator starts
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class Options(NamedTuple):
+    """How one run of the simulator differs from another."""
+
+    directory: Path
+    seed: int = 1
+    scenario: str = "quiet"
+    tcp_port: int = 1502
+    dead: tuple[str, ...] = ()  # devices that never answer
+
+
+class Simulator:
+    """The mine with its lines; `run` serves until `stop` is called."""
+
+    def __init__(self, site: Site, options: Options) -> None:
+        self.options, self.site = options, site
+        self.mine = warmed(options.seed)
+        self.speed = 1.0
+        self.labels = Labels()
+        self.story = Story(options.scenario, 0.0)
+        self.late_steps = 0  # world seconds given up because the host was too slow
+        self.begun_us = time.time_ns() // 1000
+        options.directory.mkdir(parents=True, exist_ok=True)
+        self.journal = Journal(options.directory / "journal.csv")
+        self.floor = Floor(site, options.directory, options.tcp_port, options.seed, self._worn, self.journal.add)
+        self._labels_file: IO[str] = (options.directory / "labels.jsonl").open("w", encoding="utf-8")
+        self._stopped = asyncio.Event()
+        for device in options.dead:
+            self._set_alive(device, alive=False)
+        self._update(0.0)
+
+    async def run(self) -> None:
+        """Serve all lines and let the mine live until `stop`; ports are unplugged at the end."""
+        self.story = Story(self.story.name, asyncio.get_running_loop().time())
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(line.run()) for line in self.floor.lines.values()]
+                tasks.append(group.create_task(self._live()))
+                await self._stopped.wait()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self.journal.close()
+            self._labels_file.close()
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stopped.set()
+
+    def tell(self, scenario: str) -> None:
+        """Begin a scenario now; ConfigError if there is none of that name."""
+        self.story = Story(scenario, asyncio.get_running_loop().time())
+        log.info("scenario begins name=%s", scenario)
+
+    def add_fault(self, link: str, rule: Rule) -> None:
+        """Put a fault on a line; ConfigError if the line or the fault is not known."""
+        self._line(link).faults.add(rule)
+
+    def clear_faults(self, link: str) -> None:
+        """Take all faults off a line."""
+        line = self._line(link)
+        line.faults.clear()
+        if isinstance(line, TcpBus):
+            line.line.half_open = False
+
+    def half_open(self, link: str) -> None:
+        """Let a TCP line accept and say nothing; ConfigError for other lines."""
+        line = self._line(link)
+        if not isinstance(line, TcpBus):
+            raise ConfigError(f"{link} is not a TCP line")
+        line.line.half_open = True
+
+    async def act(self, action: Action) -> None:
+        """Do one thing to the mine or its lines, and note its label; ConfigError if the subject is not known."""
+        world = self.mine.world
+        if action.verb == "speed":
+            if not 0.0 < action.amount <= SPEED_MAX:
+                raise ConfigError(f"speed {action.amount} is not within 0 to {SPEED_MAX:g}")
+            self.speed = action.amount
+        elif action.verb == "fan":
+            _known(world.fans, action.subject, "fan").asked = min(1.0, max(0.0, action.amount))
+        elif action.verb == "outburst":
+            world.outburst(action.amount)
+        elif action.verb == "blast":
+            _known(world.monoxide, action.subject, "air zone")
+            world.blast(action.subject, action.amount)
+        elif action.verb == "rain":
+            world.rain_mm_h = max(0.0, action.amount)
+        elif action.verb in ("stop_machine", "start_machine"):
+            machine = _known(self.mine.plant.machines, action.subject, "machine")
+            machine.stopped = action.verb == "stop_machine"
+        else:
+            await self._act_on_devices(action)
+        log.info("action verb=%s subject=%s amount=%g", action.verb, action.subject, action.amount)
+        for label in self.labels.take(action, time.time_ns() // 1000):
+            self._write(label)
+
+    async def _act_on_devices(self, action: Action) -> None:
+        if action.verb == "unplug":
+            await self._line(action.subject).unplug()
+        elif action.verb == "plug":
+            await self._line(action.subject).plug()
+        elif action.verb in ("dead", "alive"):
+            self._set_alive(action.subject, alive=action.verb == "alive")
+        else:
+            instrument = _known(self.floor.instruments, action.subject, "point")
+            if action.verb == "repair":
+                instrument.sensor.repair()
+                return
+            kind = next((kind for kind in FAULTS if kind == action.detail), None)
+            if kind is None:
+                raise ConfigError(
+                    f"sensor fault {action.detail!r} is not known", hint=f"use one of {', '.join(FAULTS)}"
+                )
+            instrument.sensor.fail(kind, action.amount)
+
+    async def _live(self) -> None:
+        loop = asyncio.get_running_loop()
+        last_s, due = loop.time(), 0.0
+        while True:
+            await asyncio.sleep(TICK_S)
+            for action in self.story.due(loop.time()):
+                await self.act(action)
+            now_s = loop.time()
+            due += (now_s - last_s) * self.speed
+            last_s = now_s
+            steps = int(due)
+            due -= steps
+            if steps > STEPS_MAX:
+                self.late_steps += steps - STEPS_MAX
+                steps = STEPS_MAX
+            for _ in range(steps):
+                self.mine.step()
+            if steps:
+                self._update(float(steps))
+
+    def _update(self, elapsed_s: float) -> None:
+        truth = self.mine.truth
+        for instrument in self.floor.instruments.values():
+            instrument.update(truth(instrument.plan.source), elapsed_s)
+
+    def _worn(self) -> Iterable[Worn]:
+        return [Worn(p.tag, p.place.roadway, p.place.chainage_m, p.side_m) for p in self.mine.people.persons]
+
+    def _line(self, link: str) -> Line:
+        return _known(self.floor.lines, link, "link")
+
+    def _set_alive(self, device: str, alive: bool) -> None:
+        plans = {plan.id: plan for plan in self.site.devices}
+        plan = _known(plans, device, "device")
+        line = self._line(plan.link)
+        if not isinstance(line, Bus):
+            raise ConfigError(f"{device} cannot die alone: unplug {plan.link}")
+        line.units[plan.unit].alive = alive
+
+    def _write(self, label: Label) -> None:
+        event = "stop" if label.stop_us else "start"
+        at_us = label.stop_us or label.start_us
+        row = {"event": event, "time_us": at_us, "cause": label.cause, "points": label.points}
+        self._labels_file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._labels_file.flush()
+
+
+def warmed(seed: int) -> Mine:
+    """Return a mine that has been running for four hours."""
+    mine = Mine(seed)
+    for _ in range(WARM_AIR_S):
+        mine.world.step()
+    for _ in range(WARM_S):
+        mine.plant.step()
+        mine.people.step(mine.world.methane)
+    return mine
+
+
+def _known(table: Mapping[str, T], name: str, what: str) -> T:
+    if name not in table:
+        raise ConfigError(f"no {what} {name!r}", hint=f"known: {', '.join(sorted(table)[:40])}")
+    return table[name]
