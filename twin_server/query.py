@@ -92,7 +92,7 @@ def bucketed(rows: Rows, asked: Plan) -> tuple[NDArray[np.generic], ...]:
     """Return (n, min, max, mean, last, bad) per bucket of the plan from exact samples."""
     inside = (rows.time_us >= asked.from_us) & (rows.time_us < asked.to_us)
     index = (rows.time_us[inside] - asked.from_us) // asked.bucket_us
-    value, good = rows.value[inside], rows.quality[inside] < Quality.BAD
+    value, good = rows.value[inside], _good(rows)[inside]
     at, number = index[good], value[good]
     n = np.bincount(at, minlength=asked.size)
     bad = np.bincount(index[~good], minlength=asked.size)
@@ -125,7 +125,7 @@ def history(point: str, asked: Plan, columns: Sequence[NDArray[np.generic]]) -> 
 
 def exact(point: str, rows: Rows, from_us: int, to_us: int) -> History:
     """Return the rows themselves as an answer, one sample each."""
-    good = rows.quality < Quality.BAD
+    good = _good(rows)
     value = np.where(good, rows.value, np.nan).tolist()
     n, bad = good.astype(int).tolist(), (~good).astype(int).tolist()
     return History(point, from_us, to_us, 0, rows.time_us.tolist(), n, value, value, value, value, bad)
@@ -182,6 +182,11 @@ def share(rows: Iterable[Completeness]) -> float | None:
     pairs = [pair for row in rows for pair in zip(row.expected, row.received, strict=True)]
     owed = sum(expected for expected, _ in pairs)
     return sum(min(pair) for pair in pairs) / owed if owed else None
+
+
+def _good(rows: Rows) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = (rows.quality < Quality.BAD) & np.isfinite(rows.value)
+    return good
 
 
 def _aligned(level_us: int, bucket_us: int, from_us: int, to_us: int) -> Plan:

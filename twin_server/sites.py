@@ -1,5 +1,6 @@
 """Manifests and structure documents by digest, kept open; what a stored batch says, decoded with them."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
@@ -37,7 +38,7 @@ class Sites:
     async def site(self, enterprise: str, key: bytes) -> Site | None:
         """Return the manifest whose digest begins with `key`, with its structure if that is here."""
         held = self._sites.get((enterprise, key[:PREFIX_BYTES]))
-        if held is not None and (held.structure is not None or not held.manifest.structure):
+        if held is not None:
             return held
         document = await self._store.document(enterprise, key)
         if document is None or document.kind != "manifest":
@@ -49,6 +50,12 @@ class Sites:
         site = Site(document.digest[:PREFIX_BYTES], manifest, await self.structure(enterprise, manifest.structure))
         _keep(self._sites, (enterprise, site.key), site)
         return site
+
+    def renew(self, enterprise: str, structure: str) -> None:
+        """Let go of manifests that were opened before their structure (hex digest) was here."""
+        for key, site in list(self._sites.items()):
+            if key[0] == enterprise and site.structure is None and site.manifest.structure == structure:
+                del self._sites[key]
 
     async def structure(self, enterprise: str, digest: str) -> Structure | None:
         """Return a structure by the hex digest of its body, None while it is not here."""
@@ -67,13 +74,23 @@ class Sites:
 
     async def open(self, enterprise: str, entry: StoredBatch) -> Opened | None:
         """Return a data entry decoded; None when its body is gone, unreadable or of an unknown manifest."""
+        site = await self._site_of(enterprise, entry)
+        return next(iter(_decoded([(entry, site)])), None) if site else None
+
+    async def open_many(self, enterprise: str, entries: Sequence[StoredBatch]) -> list[Opened]:
+        """Return what can be opened of many entries, in their order, decoded in a thread."""
+        pairs = []
+        for entry in entries:
+            site = await self._site_of(enterprise, entry)
+            if site is not None:
+                pairs.append((entry, site))
+        return await asyncio.to_thread(_decoded, pairs)
+
+    async def _site_of(self, enterprise: str, entry: StoredBatch) -> Site | None:
         if entry.kind != "data" or entry.disputed or not entry.readable or entry.body is None:
             return None
         try:
-            site = await self.site(enterprise, body_manifest(entry.body))
-            if site is None:
-                return None
-            return Opened(entry, entry.batch or decode_body(entry.body, groups_of(site.manifest)), site)
+            return await self.site(enterprise, body_manifest(entry.body))
         except FormatError:
             return None  # damaged in the store; `verify` names it
 
@@ -95,6 +112,18 @@ class Sites:
 def arrival_of(entry: StoredBatch) -> Arrival:
     """Return the order of an entry in the twin."""
     return Arrival(entry.gateway, entry.epoch, entry.seq, entry.t1_us, entry.received_us)
+
+
+def _decoded(pairs: Sequence[tuple[StoredBatch, Site]]) -> list[Opened]:
+    found = []
+    for entry, site in pairs:
+        assert entry.body is not None
+        try:
+            batch = entry.batch or decode_body(entry.body, groups_of(site.manifest))
+        except FormatError:
+            continue  # damaged in the store; `verify` names it
+        found.append(Opened(entry, batch, site))
+    return found
 
 
 def _logged(documents: Sequence[StoredDocument]) -> list[StoredDocument]:

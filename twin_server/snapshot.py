@@ -91,10 +91,9 @@ async def decode(data: bytes, enterprise: str, sites: Sites) -> Snapshot | None:
 
 
 def _gateway(g: Gateway) -> _Gateway:
-    return _Gateway(
-        g.epoch, g.seq, g.last_event_us, g.last_received_us, tuple(g.clock), g.clock_order, g.newest,
-        g.site.key if g.site else b"", g.site_order,
-    )  # fmt: skip
+    clock = (g.clock.sync, g.clock.error_us, g.clock.offset_us)
+    times = (g.last_event_us, g.last_received_us, clock, g.clock_order, g.newest)
+    return _Gateway(g.epoch, g.seq, *times, g.site.key if g.site else b"", g.site_order)
 
 
 def _column(data: bytes, kind: str) -> np.ndarray[Any, np.dtype[Any]]:

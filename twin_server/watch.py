@@ -39,15 +39,15 @@ def late_after_us(period_us: int) -> int:
     return 3 * period_us + 2 * SECOND_US
 
 
-def silent_after_us(period_us: int) -> int:
-    """Return after how long without a word a gateway is silent."""
-    return 6 * period_us + 10 * SECOND_US
+def silent_after_us(period_us: int, silent_us: int) -> int:
+    """Return after how long without a word a gateway is shown as silent: sooner while somebody watches."""
+    return silent_us if period_us == PERIOD_US else min(silent_us, 16 * period_us)
 
 
-def state(gateway: Gateway, missing: int, now_us: int, period_us: int) -> str:
+def state(gateway: Gateway, missing: int, now_us: int, period_us: int, silent_us: int) -> str:
     """Return live, late, silent or backfilling; `missing` statements are known to exist and are not here yet."""
     unheard_us = now_us - gateway.last_received_us
-    if unheard_us > silent_after_us(period_us):
+    if unheard_us > silent_after_us(period_us, silent_us):
         return "silent"
     if unheard_us > late_after_us(period_us):
         return "late"
@@ -73,13 +73,13 @@ def missing(row: GatewayRow | None) -> int:
     return count
 
 
-def conditions(twin: Twin, now_us: int, started_us: int, period_us: int) -> list[Condition]:
-    """Return what holds now; after our own start nobody is silent before he had time to speak."""
+def conditions(twin: Twin, now_us: int, started_us: int, silent_us: int) -> list[Condition]:
+    """Return what holds now and has to be on record; after our own start every gateway has time to speak first."""
     found = []
     for name, gateway in sorted(twin.gateways.items()):
         unheard_us = now_us - gateway.last_received_us
-        if unheard_us > silent_after_us(period_us):
-            if now_us - started_us > silent_after_us(period_us):
+        if unheard_us > silent_us:
+            if now_us - started_us > silent_us:
                 since_us = gateway.last_received_us
                 text = f"Nothing has been received from gateway {name} since then"
                 found.append(Condition(name, "silent", since_us, 2, {"unheard_s": round(unheard_us / 1e6)}, text))
