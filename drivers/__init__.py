@@ -58,8 +58,8 @@ __all__ = [
 ]
 
 DRIVERS = {
-    "modbus-rtu": "drivers.modbus.rtu",
-    "modbus-tcp": "drivers.modbus.tcp",
+    "modbus-rtu": "drivers.modbus_rtu",
+    "modbus-tcp": "drivers.modbus_tcp",
     "linktrack": "drivers.linktrack",
 }
 

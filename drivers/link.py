@@ -109,11 +109,19 @@ class Exchange(NamedTuple):
 
 
 class Source(Protocol):
-    """The points of one poll group of one device; `fault` is why a part of the last scan is missing, else None."""
+    """The points of one poll group of one device."""
 
-    group: Group
-    stats: Stats
-    fault: LinkError | None
+    @property
+    def group(self) -> Group:
+        """Return what it reads."""
+
+    @property
+    def stats(self) -> Stats:
+        """Return what it has counted."""
+
+    @property
+    def fault(self) -> LinkError | None:
+        """Return why a part of the last scan is missing, None if nothing is."""
 
     async def read(self, deadline_s: float) -> list[Arrival]:
         """Return everything since the last call by the monotonic `deadline_s`; LinkError when there is nothing."""
@@ -128,7 +136,13 @@ class Source(Protocol):
 class Link(Protocol):
     """One serial line or one connection; everything on it takes turns."""
 
-    listen_only: bool
+    @property
+    def listen_only(self) -> bool:
+        """Tell whether the link has no transmitter."""
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether its port or connection is open."""
 
     def sources(self, devices: Sequence[DeviceOptions], points: Sequence[PointOptions]) -> list[Source]:
         """Return one source per poll group, in the order of `poll_groups`; ConfigError with every fault."""

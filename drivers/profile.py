@@ -3,11 +3,12 @@
 import math
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from drivers.options import Faults, S, convert_table
 from twin_wire.errors import ConfigError
 from twin_wire.ids import is_id
 from twin_wire.quantity import fits
@@ -19,7 +20,6 @@ DECIMALS_MAX = 9  # what the wire can pack
 BITS = {"bool": 1, "i16": 16, "u16": 16, "i32": 32, "u32": 32, "i64": 64, "u64": 64, "f32": 32, "f64": 64}
 
 Address = Annotated[int, Meta(ge=0, le=65535)]
-T = TypeVar("T")
 Span = tuple[Address, Address]
 
 
@@ -134,7 +134,7 @@ def read_profile(data: bytes, name: str) -> Profile:
         tree = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{name}: {error}", faults=((name, str(error)),)) from error
-    faults: list[tuple[str, str]] = []
+    faults: Faults = []
     profile = _build(tree, name, faults)
     if profile is not None:
         faults += _faults(profile)
@@ -144,11 +144,11 @@ def read_profile(data: bytes, name: str) -> Profile:
     return profile
 
 
-def _build(tree: dict[str, object], name: str, faults: list[tuple[str, str]]) -> Profile | None:
+def _build(tree: dict[str, object], name: str, faults: Faults) -> Profile | None:
     known = {"profile", "provenance", "modbus", "signal", "golden"}
     faults += [(key, "unknown table") for key in sorted(tree.keys() - known)]
-    head = _convert(tree.get("profile", {}), Head, "profile", faults)
-    modbus = _convert(tree.get("modbus", {}), Modbus, "modbus", faults)
+    head = convert_table(tree.get("profile", {}), Head, "profile", faults)
+    modbus = convert_table(tree.get("modbus", {}), Modbus, "modbus", faults)
     provenance = _convert_each(tree.get("provenance", []), Provenance, "provenance", faults)
     signals = _convert_each(tree.get("signal", []), Signal, "signal", faults)
     golden = _convert_each(tree.get("golden", []), Golden, "golden", faults)
@@ -182,25 +182,16 @@ def _build(tree: dict[str, object], name: str, faults: list[tuple[str, str]]) ->
     )
 
 
-def _convert(item: object, kind: type[T], path: str, faults: list[tuple[str, str]]) -> T | None:
-    try:
-        return msgspec.convert(item, kind)
-    except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at `$")
-        faults.append((path + where.rstrip("`"), message))
-        return None
-
-
-def _convert_each(items: object, kind: type[T], path: str, faults: list[tuple[str, str]]) -> list[T]:
+def _convert_each(items: object, kind: type[S], path: str, faults: Faults) -> list[S]:
     if not isinstance(items, list):
         faults.append((path, "not an array of tables"))
         return []
-    made = [_convert(item, kind, f"{path}[{place}]", faults) for place, item in enumerate(items)]
+    made = [convert_table(item, kind, f"{path}[{place}]", faults) for place, item in enumerate(items)]
     return [item for item in made if item is not None]
 
 
-def _faults(profile: Profile) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+def _faults(profile: Profile) -> Faults:
+    found: Faults = []
     if not is_id(profile.id):
         found.append(("profile.id", "not an identifier"))
     seen: set[str] = set()
@@ -226,8 +217,8 @@ def _faults(profile: Profile) -> list[tuple[str, str]]:
     return found
 
 
-def _signal_faults(signal: Signal, modbus: Modbus) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+def _signal_faults(signal: Signal, modbus: Modbus) -> Faults:
+    found: Faults = []
     if not is_id(signal.id):
         found.append(("id", "not an identifier"))
     if not fits(signal.quantity, signal.unit):

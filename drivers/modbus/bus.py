@@ -1,0 +1,231 @@
+"""One question and its answer at a time on one line: waiting for silence, sending, listening, giving up."""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from drivers.line import Line
+from drivers.link import Clock, Stats
+from drivers.modbus.fence import Fence
+from drivers.modbus.framing import Framing
+from drivers.modbus.pdu import Read, Reply, Request, data_bytes
+from drivers.modbus.planner import Cost
+from drivers.modbus.turnaround import Turnaround
+from twin_wire.errors import LinkError
+
+SLACK_S = 0.03  # what an operating system may hold back a byte, beside the turnaround
+DAMAGED_SILENCE_S = 0.02  # after so much silence an answer's worth of bytes without an answer is a damaged one
+SILENT_MAX = 3  # questions in a row without any byte: a TCP connection may be half open, so it is made anew
+REQUEST_CHARS, ANSWER_CHARS = 8, 5  # on a serial line, beside the data
+TCP_REQUEST_S, TCP_REGISTER_S = 0.0002, 0.000_002
+
+
+class Answered(NamedTuple):
+    """An answer and when: last byte of the question sent, first byte of the answer received (monotonic)."""
+
+    reply: Reply
+    sent_s: float
+    first_s: float
+
+
+class Bus:
+    """The line, its framing and its memory of failures; one exchange at a time."""
+
+    def __init__(self, line: Line, framing: Framing, clock: Clock, reconnects: bool) -> None:
+        self.clock = clock
+        self.question = b""  # what the newest exchange sent last, for the raw view
+        self._line = line
+        self._framing = framing
+        self._reconnects = reconnects
+        self._fence = Fence()
+        self._lock = asyncio.Lock()
+        self._last_byte_s = 0.0
+        self._silent = 0
+        self._waiting_for: dict[int, Stats] = {}  # who gave up on a unit last
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the port is open."""
+        return self._line.connected
+
+    def quiet_until_s(self, unit: int) -> float:
+        """Return when `unit` may be asked again."""
+        return self._fence.quiet_until_s(unit)
+
+    def cost(self, turnaround_s: float, bits: bool) -> Cost:
+        """Return what a request, and one register or bit in it, occupies the line."""
+        char_s = self._line.char_s
+        if char_s == 0:
+            return Cost(TCP_REQUEST_S + turnaround_s, TCP_REGISTER_S / (16 if bits else 1))
+        request_s = (REQUEST_CHARS + ANSWER_CHARS) * char_s + 2 * self._line.gap_s + turnaround_s
+        return Cost(request_s, char_s / 8 if bits else 2 * char_s)
+
+    def budget_s(self, request: Request, turnaround: Turnaround) -> float:
+        """Return the longest the exchange may take before it is given up, silences and doubt included."""
+        one = REQUEST_CHARS * self._line.char_s + turnaround.allowance_s + self._transfer_s(request) + self._line.gap_s
+        doubted = self._fence.in_doubt(request.unit, self.clock.monotonic_s())
+        return 2 * one + turnaround.allowance_s if doubted else one
+
+    async def exchange(
+        self,
+        request: Request,
+        turnaround: Turnaround,
+        stats: Stats,
+        deadline_s: float,
+        allowed: Callable[[int, int], bool],
+    ) -> Answered:
+        """Return the answer to `request`, an exception included; LinkError if none can be trusted by `deadline_s`."""
+        if self._lock.locked():
+            try:
+                async with asyncio.timeout(max(0.0, deadline_s - self.clock.monotonic_s())):
+                    await self._lock.acquire()
+            except TimeoutError as error:
+                raise LinkError("the line was busy until the deadline") from error
+        else:
+            await self._lock.acquire()
+        try:
+            return await self._exchange(request, turnaround, stats, deadline_s, allowed)
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Release the port."""
+        self._line.close()
+
+    async def _exchange(
+        self,
+        request: Request,
+        turnaround: Turnaround,
+        stats: Stats,
+        deadline_s: float,
+        allowed: Callable[[int, int], bool],
+    ) -> Answered:
+        self.question = b""
+        await self._settle(request, turnaround, stats, deadline_s)
+        first = request
+        if self._framing.fenced and isinstance(request, Read):
+            first = self._fence.first_read(request, allowed, self.clock.monotonic_s())
+        if first is not request:
+            await self._ask(first, turnaround, stats, deadline_s)
+            self._fence.answered(first)
+            await self._settle(request, turnaround, stats, deadline_s)
+        answered = await self._ask(request, turnaround, stats, deadline_s)
+        if self._framing.fenced and self._fence.in_doubt(request.unit, answered.first_s):
+            await self._listen(request, turnaround, stats, deadline_s, answered)
+            self._fence.answered(request)
+        return answered
+
+    async def _settle(self, request: Request, turnaround: Turnaround, stats: Stats, deadline_s: float) -> None:
+        """Open the port, wait until the unit may be asked and the line is silent, and drop what came meanwhile."""
+        if not self._line.connected:
+            try:
+                async with asyncio.timeout(max(0.0, deadline_s - self.clock.monotonic_s())):
+                    await self._line.open()
+            except TimeoutError as error:
+                raise LinkError("the port did not open before the deadline") from error
+            self._framing.reset()
+            self._silent = 0
+        needed_s = self.budget_s(request, turnaround)
+        while True:
+            for chunk in self._line.take():
+                self._stale(chunk.data, stats)
+                self._last_byte_s = chunk.time_s
+            ready_s = max(self._fence.quiet_until_s(request.unit), self._last_byte_s + self._line.gap_s)
+            if ready_s + needed_s > deadline_s:
+                raise LinkError(f"unit {request.unit}: the line is not free in time", "read again when pace() says so")
+            if self.clock.monotonic_s() >= ready_s:
+                return
+            chunk = await self._line.receive(ready_s)
+            if chunk.data:
+                self._stale(chunk.data, stats)
+                self._last_byte_s = chunk.time_s
+
+    async def _ask(self, request: Request, turnaround: Turnaround, stats: Stats, deadline_s: float) -> Answered:
+        frame = self._framing.begin(request)
+        self.question = frame
+        self._line.write(frame)
+        sent_s = self._last_byte_s = self.clock.monotonic_s() + len(frame) * self._line.char_s
+        noise = self._framing.noise_bytes
+        try:
+            answered = await self._hear(request, turnaround, sent_s, deadline_s)
+        except (asyncio.CancelledError, LinkError):  # the read was abandoned, or the port went: it may still come
+            self._give_up(request, turnaround, stats, sent_s)
+            raise
+        stats.noise_bytes += self._framing.noise_bytes - noise
+        if answered is None:
+            verdict = self._framing.verdict()
+            self._give_up(request, turnaround, stats, sent_s)
+            if verdict.kind == "timeout":
+                stats.timeouts += 1
+                turnaround.failed()
+                self._silent += 1
+            elif verdict.kind == "crc":
+                stats.crc_errors += 1
+            else:
+                stats.rejected += 1
+            if self._framing.broken() or (self._reconnects and self._silent >= SILENT_MAX):
+                self._line.close()
+            raise LinkError(verdict.text)
+        self._silent = 0
+        turnaround.answered(max(0.0, answered.first_s - sent_s))
+        return answered
+
+    async def _hear(
+        self, request: Request, turnaround: Turnaround, sent_s: float, deadline_s: float
+    ) -> Answered | None:
+        """Feed the framing until it has the answer; None when it cannot come any more or in time."""
+        framing, line = self._framing, self._line
+        noise = framing.noise_bytes
+        transfer_s = self._transfer_s(request)
+        longest_s = sent_s + turnaround.timeout_s + transfer_s  # once it speaks it may take its declared time
+        limit_s = sent_s + turnaround.allowance_s + transfer_s
+        first_s = 0.0
+        while True:
+            chunk = await line.receive(min(limit_s, deadline_s))
+            if not chunk.data:
+                return None
+            self._last_byte_s = max(self._last_byte_s, chunk.time_s)
+            reply = framing.feed(chunk.data)
+            if not first_s and (reply is not None or framing.begun()):
+                first_s = chunk.time_s
+            if reply is not None:
+                if framing.noise_bytes > noise:  # the first byte was not the answer's
+                    first_s = max(first_s, chunk.time_s - len(reply.frame) * line.char_s)
+                return Answered(reply, sent_s, max(first_s, sent_s))
+            if framing.hopeless():
+                return None
+            if first_s:
+                silent_s = chunk.time_s + max(line.gap_s, DAMAGED_SILENCE_S)
+                limit_s = min(longest_s, silent_s) if framing.complete() else longest_s
+
+    async def _listen(
+        self, request: Request, turnaround: Turnaround, stats: Stats, deadline_s: float, answered: Answered
+    ) -> None:
+        """Listen for a second answer to one question; LinkError if one comes: then neither can be trusted."""
+        until_s = min(self.clock.monotonic_s() + turnaround.allowance_s, deadline_s)
+        data = b""
+        while True:
+            if self._framing.feed(data) is not None:
+                stats.late += 1
+                self._give_up(request, turnaround, stats, answered.sent_s)
+                raise LinkError(f"unit {request.unit}: two answers to one question; neither can be trusted")
+            chunk = await self._line.receive(until_s)
+            if not chunk.data:
+                return
+            data = chunk.data
+            self._last_byte_s = chunk.time_s
+
+    def _give_up(self, request: Request, turnaround: Turnaround, stats: Stats, sent_s: float) -> None:
+        self._waiting_for[request.unit] = stats
+        if self._framing.fenced:
+            self._fence.failed(request, sent_s, self.clock.monotonic_s(), turnaround.timeout_s)
+
+    def _stale(self, data: bytes, stats: Stats) -> None:
+        noise = self._framing.noise_bytes
+        for unit in self._framing.stale(data):
+            self._waiting_for.get(unit, stats).late += 1
+        stats.noise_bytes += self._framing.noise_bytes - noise
+
+    def _transfer_s(self, request: Request) -> float:
+        size = data_bytes(request) if isinstance(request, Read) else 250
+        return (size + ANSWER_CHARS) * self._line.char_s + SLACK_S

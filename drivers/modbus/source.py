@@ -1,0 +1,251 @@
+"""One poll group of one Modbus device: its requests, one scan of them, and the Block they make."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from drivers.link import Arrival, DeviceOptions, Exchange, Group, Pace, PointOptions, Stats
+from drivers.modbus.bus import Answered, Bus
+from drivers.modbus.decode import Bytes, Decoder, Field
+from drivers.modbus.pdu import BITS_MAX, Function, Read, exception_text
+from drivers.modbus.planner import Cost, Rules, Span, may_read, plan, plan_cost_s, widen
+from drivers.modbus.turnaround import Turnaround
+from drivers.profile import Signal
+from twin_wire.errors import DeviceError, LinkError
+from twin_wire.readings import Block, Quality
+
+REFUSED = (1, 2, 3)  # function, address, value: this request will never work, others may
+DIVISIBLE = (2, 3)  # a part of it may
+BITS = (Function.READ_COILS, Function.READ_DISCRETE_INPUTS)
+EXCHANGES_MAX = 64
+GATEWAY = (10, 11)  # a gateway speaks for a unit it cannot reach
+ANSWERS_TO_REPLAN, REPLAN_FACTOR = 16, 1.5
+
+HINTS = {
+    1: "wrong profile for this device?",
+    2: "wrong profile or address_base? the register does not exist",
+    3: "wrong profile, or registers_max too large?",
+    4: "look at the device: it reports a failure of its own",
+    6: "the device is busy: a longer period helps",
+    11: "the gateway works, the device behind it is silent: power, unit number, wiring?",
+}
+
+
+class Part(NamedTuple):
+    """One request of a scan: which items and columns it brings and where its data goes in the scan's bytes."""
+
+    request: Read
+    offset: int
+    items: tuple[Span, ...]  # in order of address
+    columns: tuple[int, ...]
+
+
+class _Scan:
+    """What one scan has gathered so far."""
+
+    def __init__(self, size: int, columns: int) -> None:
+        self.data = np.zeros(size, np.uint8)
+        self.lost = np.full(columns, Quality.NO_ANSWER, np.uint8)  # 0 where a value came
+        self.answers: list[Answered] = []
+
+
+class ModbusSource:
+    """Reads one poll group; whatever the device refuses or the line loses is a quality, not a guess."""
+
+    def __init__(
+        self, bus: Bus, group: Group, device: DeviceOptions, points: Sequence[PointOptions], turnaround: Turnaround
+    ) -> None:
+        self.group = group
+        self.stats = Stats()
+        self.fault: LinkError | None = None
+        self._bus = bus
+        self._unit = device.unit
+        self._modbus = device.profile.modbus
+        self._signals = [_signal(device, point) for point in points]
+        self._raws = [point.raw for point in points]
+        self._turnaround = turnaround
+        self._half_width_us = 0
+        self._cuts: set[tuple[int, int]] = set()  # learned: (function, address) no request may cross
+        self._trial_cuts: set[tuple[int, int]] = set()
+        self._newest: dict[Read, Exchange] = {}
+        self._replan()
+
+    async def read(self, deadline_s: float) -> list[Arrival]:
+        """Return one Block of one row; DeviceError or LinkError if not one value came."""
+        self.fault = None
+        self._replan_if_due()
+        scan = _Scan(self._size, len(self._signals))
+        for part in self._parts:
+            try:
+                await self._fetch(part, scan, deadline_s)
+            except LinkError as error:
+                self.fault = error
+                break
+        if not scan.answers:
+            assert self.fault is not None
+            raise self.fault
+        self.stats.scans += 1
+        return [self._block(scan)]
+
+    def pace(self) -> Pace:
+        """Return what the poll loop needs to plan the next read."""
+        mean_s = self._turnaround.mean_s
+        return Pace(
+            quiet_until_s=self._bus.quiet_until_s(self._unit),
+            scan_s=sum(
+                plan_cost_s([(part.request.address, part.request.length)], self._cost(part.request.function, mean_s))
+                for part in self._parts
+            ),
+            budget_s=sum(self._bus.budget_s(part.request, self._turnaround) for part in self._parts)
+            + self._turnaround.timeout_s,
+            turnaround_s=mean_s,
+            half_width_us=self._half_width_us,
+        )
+
+    def exchanges(self) -> list[Exchange]:
+        """Return the newest question and answer of every request."""
+        return list(self._newest.values())
+
+    async def _fetch(self, part: Part, scan: _Scan, deadline_s: float) -> bool:
+        """Read one part into `scan`; False if the device refused any of it. LinkError ends the scan."""
+        try:
+            allowed = partial(may_read, self._rules[part.request.function])
+            answered = await self._bus.exchange(part.request, self._turnaround, self.stats, deadline_s, allowed)
+        except LinkError:
+            if self._bus.question:
+                self._note(part.request, b"")
+            raise
+        reply = answered.reply
+        self._note(part.request, reply.frame)
+        columns = list(part.columns)
+        if reply.code == 0:
+            _store(part, reply.data, scan.data)
+            scan.lost[columns] = Quality.GOOD
+            scan.answers.append(answered)
+            self.stats.answers += 1
+            self.stats.samples += len(columns)
+            return True
+        self.stats.exceptions += 1
+        error = DeviceError(
+            f"unit {self._unit}: {exception_text(reply.code)} to {part.request.length} from {part.request.address} "
+            f"with function {int(part.request.function)}",
+            reply.code,
+            HINTS.get(reply.code, ""),
+        )
+        if reply.code in DIVISIBLE and len(part.items) > 1:
+            return await self._fetch_halves(part, scan, deadline_s)
+        scan.lost[columns] = Quality.NO_ANSWER if reply.code in GATEWAY else Quality.DEVICE_FAULT
+        if reply.code not in REFUSED:
+            raise error
+        self.fault = error
+        if len(part.items) == 1:
+            self._cuts |= {
+                (part.request.function, part.request.address),
+                (part.request.function, part.request.address + part.request.length),
+            }
+        return False
+
+    async def _fetch_halves(self, part: Part, scan: _Scan, deadline_s: float) -> bool:
+        """Ask again for each half of a refused request: the hole between two halves that both work is found."""
+        left, right = self._split(part)
+        cut = (right.request.function, right.request.address)
+        self._trial_cuts.add(cut)  # a scan that is cut off here goes on from here next time
+        worked = [await self._fetch(half, scan, deadline_s) for half in (left, right)]
+        self._trial_cuts.discard(cut)
+        if all(worked):
+            self._cuts.add(cut)
+        return False
+
+    def _split(self, part: Part) -> tuple[Part, Part]:
+        middle = len(part.items) // 2
+        return self._part(part, part.items[:middle]), self._part(part, part.items[middle:])
+
+    def _part(self, whole: Part, items: tuple[Span, ...]) -> Part:
+        first = items[0][0]
+        length = max(address + count for address, count in items) - first
+        size = 1 if whole.request.function in BITS else 2
+        request = whole.request._replace(address=first, length=length)
+        columns = tuple(column for column in whole.columns if _holds(request, self._signals[column]))
+        return Part(request, whole.offset + size * (first - whole.request.address), items, columns)
+
+    def _replan_if_due(self) -> None:
+        change = self._turnaround.mean_s / max(self._planned_turnaround_s, 1e-6)
+        learned = self.stats.answers >= self._planned_answers + ANSWERS_TO_REPLAN
+        slower_or_faster = learned and not 1 / REPLAN_FACTOR < change < REPLAN_FACTOR
+        if slower_or_faster or (self._cuts | self._trial_cuts) != self._planned_cuts:
+            self._replan()
+
+    def _replan(self) -> None:
+        """Plan the requests of a scan anew and lay out its bytes; ConfigError if a signal cannot be read."""
+        self._planned_turnaround_s = self._turnaround.mean_s
+        self._planned_answers = self.stats.answers
+        self._planned_cuts = self._cuts | self._trial_cuts
+        functions = sorted({Function(signal.function) for signal in self._signals})
+        self._rules = {function: self._rules_of(function) for function in functions}
+        parts: list[Part] = []
+        self._size = 0
+        for function, rules in self._rules.items():
+            wanted = [(s.address, s.count) for s in self._signals if s.function == function]
+            for address, length in plan(wanted, self._cost(function, self._planned_turnaround_s), rules):
+                request = Read(self._unit, function, address, length)
+                columns = tuple(c for c, signal in enumerate(self._signals) if _holds(request, signal))
+                items = {widen((self._signals[c].address, self._signals[c].count), rules.atomic) for c in columns}
+                parts.append(Part(request, self._size, tuple(sorted(items)), columns))
+                self._size += length * (1 if function in BITS else 2)
+        self._parts = parts
+        self._newest = {part.request: self._newest[part.request] for part in parts if part.request in self._newest}
+        offsets = {}
+        for part in parts:
+            for column in part.columns:
+                step = self._signals[column].address - part.request.address
+                offsets[column] = part.offset + step * (1 if part.request.function in BITS else 2)
+        self._decoder = Decoder([Field(signal, offsets[c], self._raws[c]) for c, signal in enumerate(self._signals)])
+
+    def _rules_of(self, function: int) -> Rules:
+        cuts = frozenset(address for cut_function, address in self._planned_cuts if cut_function == function)
+        if function in BITS:
+            return Rules(min(BITS_MAX, 16 * self._modbus.registers_max), cuts=cuts)
+        return Rules(self._modbus.registers_max, self._modbus.forbid, self._modbus.atomic, cuts)
+
+    def _cost(self, function: int, turnaround_s: float) -> Cost:
+        return self._bus.cost(turnaround_s, function in BITS)
+
+    def _block(self, scan: _Scan) -> Block:
+        value, quality = self._decoder.decode(scan.data[None, :])
+        lost = scan.lost != Quality.GOOD
+        value[lost] = np.nan
+        quality[lost, 0] = scan.lost[lost]
+        begin_s, end_s = scan.answers[0].sent_s, max(answer.first_s for answer in scan.answers)
+        middle_s = (begin_s + end_s) / 2
+        self._half_width_us = round((end_s - begin_s) * 5e5)
+        clock = self._bus.clock
+        time_us = clock.time_us() - round((clock.monotonic_s() - middle_s) * 1e6)
+        return Block(self.group.points, np.array([time_us], np.int64), value, quality)
+
+    def _note(self, request: Read, answer: bytes) -> None:
+        self._newest[request] = Exchange(self._bus.clock.time_us(), self._bus.question, answer)
+        while len(self._newest) > EXCHANGES_MAX:
+            del self._newest[next(iter(self._newest))]
+
+
+def _store(part: Part, data: bytes, scan: Bytes) -> None:
+    values = np.frombuffer(data, np.uint8)
+    if part.request.function in BITS:
+        values = np.unpackbits(values, bitorder="little")[: part.request.length]
+    scan[part.offset : part.offset + len(values)] = values
+
+
+def _holds(request: Read, signal: Signal) -> bool:
+    return (
+        signal.function == request.function
+        and request.address <= signal.address
+        and signal.address + signal.count <= request.address + request.length
+    )
+
+
+def _signal(device: DeviceOptions, point: PointOptions) -> Signal:
+    signal = device.profile.signal(point.signal)
+    assert signal is not None, "poll_groups has checked it"
+    return signal

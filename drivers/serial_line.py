@@ -1,0 +1,136 @@
+"""A serial port on the event loop: opened and set by pyserial, read and written on its descriptor."""
+
+import asyncio
+import contextlib
+import os
+from typing import Annotated, Literal
+
+import msgspec
+import serial
+from msgspec import Meta
+from serial.rs485 import RS485Settings
+
+from drivers.line import Chunk, Inbox, char_time_s, silence_s
+from drivers.link import Clock
+from twin_wire.errors import LinkError
+
+READ_BYTES_MAX = 4096
+
+
+class SerialOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of one port; use a name under /dev/serial/by-path, which survives a re-plugged adapter."""
+
+    port: Annotated[str, Meta(min_length=1)]
+    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    rs485: bool = False  # the kernel's driver switches the direction (TIOCSRS485)
+    rs485_delay_before_ms: Annotated[float, Meta(ge=0, le=100)] = 0
+    rs485_delay_after_ms: Annotated[float, Meta(ge=0, le=100)] = 0
+
+
+class SerialListener:
+    """A port that can only be heard."""
+
+    def __init__(self, options: SerialOptions, clock: Clock) -> None:
+        self.char_s = char_time_s(options.baud, options.parity, options.stop_bits)
+        self.gap_s = silence_s(options.baud, self.char_s)
+        self.low_latency = False  # whether the adapter took the setting
+        self._options = options
+        self._inbox = Inbox(clock)
+        self._port: serial.Serial | None = None
+        self._fd = -1
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the port is open."""
+        return self._port is not None
+
+    async def open(self) -> None:
+        """Open the port, for this process alone, if it is not open; LinkError."""
+        if self._port is not None:
+            return
+        options = self._options
+        try:
+            port = serial.Serial(
+                options.port,
+                options.baud,
+                serial.EIGHTBITS,
+                options.parity,
+                options.stop_bits,
+                timeout=0,
+                exclusive=True,
+            )
+        except (OSError, ValueError) as error:  # SerialException is an OSError
+            raise LinkError(f"cannot open {options.port}: {error}", "plugged in? used by another program?") from error
+        try:
+            if options.rs485:
+                port.rs485_mode = RS485Settings(
+                    delay_before_tx=options.rs485_delay_before_ms / 1e3,
+                    delay_before_rx=options.rs485_delay_after_ms / 1e3,
+                )
+        except (OSError, ValueError) as error:
+            port.close()
+            raise LinkError(
+                f"{options.port} does not take the RS-485 setting: {error}",
+                "set rs485 = false if the adapter switches its direction itself",
+            ) from error
+        # An FTDI adapter collects for 16 ms without it; a pseudo-terminal or other adapter refuses, and works as well.
+        self.low_latency = False
+        with contextlib.suppress(OSError, ValueError):
+            port.set_low_latency_mode(True)
+            self.low_latency = True
+        self._inbox.clear()
+        self._port, self._fd = port, port.fileno()
+        asyncio.get_running_loop().add_reader(self._fd, self._readable)
+
+    async def receive(self, until_s: float) -> Chunk:
+        """Return what arrives next, or NOTHING at `until_s`; LinkError when the port is gone."""
+        return await self._inbox.receive(until_s)
+
+    def take(self) -> list[Chunk]:
+        """Return everything that arrived and was not received yet."""
+        return self._inbox.take()
+
+    def close(self) -> None:
+        """Release the port."""
+        self._lose(LinkError(f"{self._options.port} was closed"))
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._fd, READ_BYTES_MAX)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(LinkError(f"{self._options.port} is gone: {error.strerror}", "unplugged?"))
+            return
+        if data:
+            self._inbox.put(data)
+        else:  # ready, yet empty: the other end hung up
+            self._lose(LinkError(f"{self._options.port} is gone", "unplugged?"))
+
+    def _lose(self, error: LinkError) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            with contextlib.suppress(OSError):
+                port.close()
+        self._inbox.fail(error)
+
+
+class SerialLine(SerialListener):
+    """A port that can also be written to."""
+
+    def write(self, data: bytes) -> None:
+        """Send `data`; LinkError when the port is gone or takes no bytes."""
+        if self._port is None:
+            raise LinkError(f"{self._options.port} is not open")
+        try:
+            written = os.write(self._fd, data)
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            self._lose(LinkError(f"{self._options.port} is gone: {error.strerror}", "unplugged?"))
+            raise LinkError(f"{self._options.port} is gone: {error.strerror}", "unplugged?") from error
+        if written != len(data):
+            raise LinkError(f"{self._options.port} took {written} of {len(data)} bytes", "flow control held?")
