@@ -5,6 +5,7 @@ the declared decimals, or the bits of float32) or two (the low and the high word
 in float64, which adds them exactly below 2**53 and is what JavaScript counts with.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ _WORD = float(1 << 32)
 _WIDTH_LIMITS = np.array([1, 1 << 4, 1 << 8, 1 << 16, 1 << 24])
 _SCALES = 10.0 ** np.arange(DECIMALS_MAX + 1)
 _CANONICAL_NAN = np.array(np.nan).view(np.int64).item()
+
 _LANES_FOR_ROWWISE = 128  # from here on adding row to row beats numpy's cumsum, which adds one number at a time
 
 
@@ -148,7 +150,7 @@ def _with_floats(kind: Bytes, number: Values, value: Values, bad: Flags) -> tupl
     lane[starts[double]] = words & np.uint64(0xFFFF_FFFF)
     lane[starts[double] + 1] = words >> np.uint64(32)
     column = np.repeat(np.arange(len(kind)), 1 + double)
-    any_bad: Flags = bad.any(axis=1)
+    any_bad: Flags = np.logical_or.reduce(bad, axis=1)
     held = (lane_kind >= FLOAT32) & (lane_kind < VERBATIM_LOW) & any_bad[column]
     if held.any():
         part = lane[held]
@@ -182,8 +184,8 @@ def _add_up(lanes: Lanes, scale: Values | None) -> Values:
         return number if scale is None else np.divide(number, scale[:, None], out=number)
     row = np.empty((step.shape[1] + 1, len(step)))
     row[0], row[1:] = lanes.first, step.T
-    for at in range(1, len(row)):
-        np.add(row[at - 1], row[at], out=row[at])
+    for before, this in pairwise(row):
+        np.add(before, this, out=this)
     if scale is not None:
         np.divide(row, scale, out=row)
     return np.ascontiguousarray(row.T)

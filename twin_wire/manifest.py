@@ -23,13 +23,17 @@ DECIMALS_MAX = 9
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One limit of one point in the point's unit (`rate`: unit per minute), with hysteresis and delay."""
+    """One limit of one point in the point's unit (`rate`: unit per minute), with hysteresis and delay.
+
+    "high" and "rate" begin at value >= `value` and end at value < `restore`; "low" begins at value <= `value` and ends
+    at value > `restore`.
+    """
 
     kind: Literal["high", "low", "rate"]
     severity: int  # 1 red … 4 blue
     value: float
-    restore: float  # the condition ends when the value is back past this
-    delay_s: float
+    restore: float
+    delay_s: float  # how long the value has to stay past the limit before the condition begins
     source: str  # "site", or "<ruleset>/<version>"
 
 

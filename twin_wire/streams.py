@@ -8,7 +8,7 @@ import numpy as np
 from twin_wire.columns import FIRST_BITS, HALF, LANES_MAX, PLANES_MAX, VERBATIM_HIGH, WIDTH_MAX, Bytes, Lanes
 from twin_wire.errors import FormatError
 from twin_wire.planes import Wide, pack_halves, pack_planes, unpack_halves, unpack_planes, unzigzag, zigzag
-from twin_wire.readings import Qualities, Times, Values
+from twin_wire.readings import Qualities, Times
 
 TIME_US_MAX = (1 << 53) - 1  # exact in every language
 PERIOD_US_MAX = (1 << 36) - 1  # 19 hours; above it, and for wild times, the steps are listed
@@ -68,45 +68,49 @@ def read_lanes(streams: Streams, shapes: Sequence[tuple[int, int]]) -> list[Lane
     """Return one part per (lanes, rows) of `shapes`; FormatError unless every stream is used up exactly."""
     code = read_codes(streams.codes)
     assert sum(lanes for lanes, _ in shapes) == len(code)
-    width = code >> 4
-    steps = np.repeat([rows - 1 for _, rows in shapes], [lanes for lanes, _ in shapes])
-    halves = unpack_halves(streams.halves, int(steps[width == HALF].sum()))
-    wanted = [int(steps[width > HALF + plane].sum()) for plane in range(PLANES_MAX)]
-    while wanted and not wanted[-1]:
-        wanted.pop()
-    if [len(plane) for plane in streams.planes] != wanted:
-        raise FormatError("body: a plane's length does not fit the lanes")
     first = np.cumsum(unzigzag(unpack_planes(streams.firsts, len(code), FIRST_PLANES_MAX)))
     if (np.abs(first) >= 1 << FIRST_BITS).any():
         raise FormatError("body: a first number is too large")
-    planes = [np.frombuffer(plane, np.uint8) for plane in streams.planes]
-    return _cut_lanes(shapes, code, first.astype(np.float64), halves, planes)
+    counts: list[list[int]] = []  # of each part: differences in the halves, then in each plane
+    lane = 0
+    for lanes, rows in shapes:
+        of_width = np.bincount(code[lane : lane + lanes] >> 4, minlength=WIDTH_MAX + 1).tolist()
+        wider = [sum(of_width[HALF + 1 + plane :]) for plane in range(PLANES_MAX)]
+        counts.append([count * (rows - 1) for count in (of_width[HALF], *wider)])
+        lane += lanes
+    halves, *planes = (sum(stream) for stream in zip(*counts, strict=True))
+    while planes and not planes[-1]:
+        planes.pop()
+    if [len(plane) for plane in streams.planes] != planes:
+        raise FormatError("body: a plane's length does not fit the lanes")
+    opened = [unpack_halves(streams.halves, halves), *(np.frombuffer(plane, np.uint8) for plane in streams.planes)]
+    return _cut_lanes(shapes, Lanes(code, first.astype(np.float64), np.zeros((0, 0), np.uint8)), opened, counts)
 
 
 def _cut_lanes(
-    shapes: Sequence[tuple[int, int]], code: Bytes, first: Values, halves: Bytes, planes: list[Bytes]
+    shapes: Sequence[tuple[int, int]], joined: Lanes, opened: list[Bytes], counts: list[list[int]]
 ) -> list[Lanes]:
+    """Cut the opened streams (halves, then planes) into the parts that `counts` says they hold."""
+    kind = np.dtype(("u1", "u1", "u1", "u2", "u4", "u4")[len(opened)])
     parts: list[Lanes] = []
-    lane, half = 0, 0
-    at = [0] * len(planes)
-    kind = np.dtype(("u1", "u1", "u2", "u4", "u4")[len(planes)])
-    for lanes, rows in shapes:
-        part_code = code[lane : lane + lanes]
-        width = part_code >> 4
+    lane = 0
+    at = [0] * len(opened)
+    for (lanes, rows), used in zip(shapes, counts, strict=True):
+        code = joined.code[lane : lane + lanes]
+        width = code >> 4
         number = np.zeros((lanes, rows - 1), kind)
-        narrow = width == HALF
-        used = int(narrow.sum()) * (rows - 1)
-        if used:
-            number[narrow] = halves[half : half + used].reshape(-1, rows - 1)
-            half += used
-        for plane, stream in enumerate(planes):
-            wide = width > HALF + plane
-            used = int(wide.sum()) * (rows - 1)
-            if used:
-                piece = stream[at[plane] : at[plane] + used].reshape(-1, rows - 1)
-                number[wide] |= piece.astype(kind) << kind.type(8 * plane) if plane else piece
-                at[plane] += used
-        parts.append(Lanes(part_code, first[lane : lane + lanes], number))
+        for stream, octets in enumerate(opened):
+            if not used[stream]:
+                continue
+            piece = octets[at[stream] : at[stream] + used[stream]].reshape(-1, rows - 1)
+            at[stream] += used[stream]
+            if stream == 0:
+                number[width == HALF] = piece
+            elif stream == 1:
+                number[width > HALF] = piece
+            else:
+                number[width >= HALF + stream] |= piece.astype(kind) << kind.type(8 * (stream - 1))
+        parts.append(Lanes(code, joined.first[lane : lane + lanes], number))
         lane += lanes
     return parts
 
