@@ -7,7 +7,9 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     from twin_server.access import Access
+    from twin_server.attempts import Pace
     from twin_server.config import Config
+    from twin_server.ingest import Ingest
     from twin_server.log import Ledger
     from twin_server.store import Store
 
@@ -18,6 +20,7 @@ LEDGER: web.AppKey["Ledger"] = web.AppKey("ledger")  # .append_statement(enterpr
 ACCESS: web.AppKey["Access"] = web.AppKey("access")  # await .enterprise(request) authorises and returns the id
 CONFIG: web.AppKey["Config"] = web.AppKey("config")
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
-WATCHED: web.AppKey[dict[str, int]] = web.AppKey(
-    "watched"
-)  # live viewers per enterprise; > 0: gateways seal each second
+INGEST: web.AppKey["Ingest"] = web.AppKey("ingest")
+PACE: web.AppKey["Pace"] = web.AppKey("pace")  # of gateways' requests
+# Live viewers per enterprise; while > 0, gateways are told to seal every second.
+WATCHED: web.AppKey[dict[str, int]] = web.AppKey("watched")

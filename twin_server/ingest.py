@@ -8,12 +8,12 @@ from functools import lru_cache
 from twin_server.admit import Outcome, admit
 from twin_server.context import Clock
 from twin_server.log import EnterpriseLog, Ledger, Receipts
-from twin_server.prepare import BODY_BYTES_MAX, Context, Envelope, Groups, prefixes, prepare
+from twin_server.prepare import BODY_BYTES_MAX, Context, Envelope, Groups, Prepared, prefixes, prepare
 from twin_server.store import Store
 from twin_server.store.rows import MINUTE_US, Audit, Gateway, StoredDocument, Voucher
 from twin_wire.body import PREFIX_BYTES
-from twin_wire.errors import FormatError
-from twin_wire.exchange import DETAIL_CHARS_MAX, RANGES_MAX, Answer, Head, Verdict
+from twin_wire.errors import FormatError, ProofError
+from twin_wire.exchange import DETAIL_CHARS_MAX, RANGES_MAX, Answer, Head, Verdict, check_head_authorization
 from twin_wire.keys import PublicKey
 from twin_wire.manifest import digest as manifest_digest
 from twin_wire.manifest import groups_of, read_manifest
@@ -58,8 +58,10 @@ class Ingest:
             enterprise, lambda appender: admit(appender, gateway, items, voucher)
         )
         await self._after(enterprise, gateway, outcomes, voucher)
-        verdicts = [await self._verdict(enterprise, outcome, receipts) for outcome in outcomes]
-        return await self.answer(enterprise, gateway, from_size, tuple(verdicts))
+        verdicts = tuple([await self._verdict(enterprise, outcome, receipts) for outcome in outcomes])
+        if not any(isinstance(item, Prepared) for item in items):  # nothing here was signed by the gateway's key
+            return stranger(self.clock(), verdicts)
+        return await self.answer(enterprise, gateway, from_size, verdicts)
 
     async def answer(self, enterprise: str, gateway: str, from_size: int, verdicts: tuple[Verdict, ...] = ()) -> Answer:
         """Return what the server holds of a gateway, its checkpoint, and the proof from the size the gateway knows."""
@@ -85,6 +87,17 @@ class Ingest:
             time_us=self.clock(),
             verdicts=verdicts,
         )
+
+    async def head(self, enterprise: str, gateway: str, authorization: str, from_size: int) -> Answer:
+        """Return the answer to `GET head`: all of it for the gateway's key, nothing but the time for anyone else."""
+        book = await self.ledger.open(enterprise)
+        for public in (await self._keys_of(enterprise, gateway)).values():
+            try:
+                check_head_authorization(authorization, public, book.origin, gateway)
+            except ProofError:
+                continue
+            return await self.answer(enterprise, gateway, from_size)
+        return stranger(self.clock())
 
     async def put_manifest(self, enterprise: str, gateway: str, digest: bytes, body: bytes) -> None:
         """Keep a manifest the server asked for; FormatError for any other, or one that is not this gateway's."""
@@ -177,6 +190,11 @@ class Ingest:
         elif outcome.status == "duplicate":
             receipt = await self.ledger.receipt(enterprise, outcome.index)
         return Verdict(outcome.epoch, outcome.seq, outcome.status, receipt, outcome.detail[:DETAIL_CHARS_MAX])
+
+
+def stranger(now_us: int, verdicts: tuple[Verdict, ...] = ()) -> Answer:
+    """Return the answer for someone who has not shown the gateway's key."""
+    return Answer("", None, (), None, 0, b"", 0, (), False, now_us, verdicts)
 
 
 @lru_cache(maxsize=4096)

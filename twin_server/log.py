@@ -198,6 +198,10 @@ class Ledger:
         index, _ = await self.run(enterprise, _stating(kind, record))
         return index
 
+    def sizes(self) -> dict[str, int]:
+        """Return the committed size of every open log."""
+        return {enterprise: log.last.size for enterprise, log in self._logs.items()}
+
     async def close(self) -> None:
         """Let every commit under way finish and remember the sizes, to notice a restored backup at the next start."""
         runners = [log.runner for log in self._logs.values() if log.runner is not None]

@@ -146,7 +146,10 @@ class HistoryReads(Protocol):
     def batches(
         self, enterprise: str, from_us: int, to_us: int, gateway: str = "", kind: str = "data"
     ) -> AsyncIterator[StoredBatch]:
-        """Yield undisputed entries that touch [from_us, to_us) in order of their first event time (10 min slots)."""
+        """Yield undisputed entries that touch [from_us, to_us), slot of ten minutes after slot; kind "" for all."""
+
+    async def numbered(self, enterprise: str, gateway: str, epoch: int, first: int, last: int) -> list[int]:
+        """Return the log indices of a gateway's undisputed statements numbered first to last, by number."""
 
     async def latest(self, enterprise: str, gateway: str, before_us: int) -> StoredBatch | None:
         """Return the data batch with the greatest last event time below `before_us`."""

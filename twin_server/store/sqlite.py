@@ -191,6 +191,10 @@ class SqliteStore:
                     yield batch
             slot += 1
 
+    async def numbered(self, enterprise: str, gateway: str, epoch: int, first: int, last: int) -> list[int]:
+        """Return the log indices of a gateway's undisputed statements numbered first to last, by number."""
+        return await self._read(sqlite_read.numbered, enterprise, gateway, epoch, first, last)
+
     async def latest(self, enterprise: str, gateway: str, before_us: int) -> StoredBatch | None:
         """Return the data batch with the greatest last event time below `before_us`."""
         return await self._read(sqlite_read.latest, enterprise, gateway, before_us)

@@ -123,15 +123,25 @@ def slot_indices(db: Db, ent: str, slot: int, from_us: int, to_us: int, gateway:
     """Return the entries of one slot that touch [from_us, to_us), by first event time."""
     query = (
         "select e.idx from slot s join entry e on e.ent = s.ent and e.idx = s.idx where s.ent = ? and s.slot = ? "
-        "and e.t1_us >= ? and e.t0_us < ? and e.kind = ? and (? = '' or e.gateway = ?) order by e.t0_us, e.idx"
+        "and e.t1_us >= ? and e.t0_us < ? and (? = '' or e.kind = ?) and (? = '' or e.gateway = ?) "
+        "order by e.t0_us, e.idx"
     )
-    return [row[0] for row in db.execute(query, (ent, slot, from_us, to_us, kind, gateway, gateway))]
+    return [row[0] for row in db.execute(query, (ent, slot, from_us, to_us, kind, kind, gateway, gateway))]
 
 
 def some(db: Db, ent: str, indices: list[int]) -> list[StoredBatch]:
     """Return the entries with these indices, in the order asked."""
     query = f"{ENTRY} where e.ent = ? and e.idx = ?"
     return [entry_of(db.execute(query, (ent, index)).fetchone()) for index in indices]
+
+
+def numbered(db: Db, ent: str, gateway: str, epoch: int, first: int, last: int) -> list[int]:
+    """Return the indices of a gateway's undisputed statements numbered first to last, by number."""
+    query = (
+        "select idx from entry where ent = ? and gateway = ? and epoch = ? and seq >= ? and seq <= ? and disputed = 0 "
+        "order by seq"
+    )
+    return [row[0] for row in db.execute(query, (ent, gateway, epoch, first, last))]
 
 
 def latest(db: Db, ent: str, gateway: str, before_us: int) -> StoredBatch | None:
