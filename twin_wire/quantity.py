@@ -1,5 +1,7 @@
 """What can be measured: one code, unit and usual resolution per quantity, and exact conversion between units."""
 
+import math
+from fractions import Fraction
 from typing import NamedTuple
 
 from twin_wire.errors import ConfigError
@@ -152,6 +154,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("gateway_scans_missed", "1", 0, "Scans missed", "漏扫次数"),
         Quantity("gateway_answers_lost", "1", 0, "Answers missing or broken", "应答失败次数"),
         Quantity("gateway_link_load", "%", 1, "Share of time a link is busy", "链路占用"),
+        Quantity("gateway_poll_late", "ms", 1, "Delay of the latest scan", "轮询抖动"),
         Quantity("gateway_round_trip", "ms", 1, "Round trip to the server", "往返时延"),
     )
 }
@@ -164,8 +167,10 @@ def convert(value: float, unit: str, to_unit: str) -> float:
     origin, target = _unit(unit), _unit(to_unit)
     if origin.dimension != target.dimension:
         raise ConfigError(f"{unit} is a {origin.dimension}, {to_unit} a {target.dimension}")
-    # One multiplication and one division of whole numbers: 0.0024 % becomes 24 ppm exactly.
-    return value * (origin.numerator * target.denominator) / (origin.denominator * target.numerator)
+    factor = Fraction(origin.numerator * target.denominator, origin.denominator * target.numerator)
+    if not math.isfinite(value):
+        return value
+    return float(Fraction(repr(value)) * factor)  # by the decimal that was written: 0.0024 % is 24 ppm exactly
 
 
 def fits(quantity: str, unit: str) -> bool:
