@@ -193,7 +193,8 @@ class Queue:
         the same transaction. `seal` may be called again for another position.
         """
         assert self._booted, "boot is committed before the first seal"
-        assert epoch is None or epoch > self._position.epoch, "an epoch never comes back"
+        fresh = self._position[:3:2] == (0, 0)  # nothing was ever sealed: any epoch may be the first
+        assert epoch is None or epoch > self._position.epoch or fresh, "an epoch never comes back"
         documents = documents or {}
         entry = seal(self._next(epoch))
         pages = pages_for(len(entry.statement) + len(entry.body) + sum(len(body) for _, body in documents.values()))

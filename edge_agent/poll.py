@@ -1,0 +1,169 @@
+"""Keeps the pace of one link: who is read next, what a failure costs, and the boundary that holds a driver's bug in."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from drivers import Arrival, Clock, Link, Source
+from edge_agent.breaker import Breaker, Turn
+from twin_wire.errors import DeviceError, LinkError
+from twin_wire.readings import Block, Event, Quality
+
+RESTART_S = (1.0, 60.0)  # after a driver's bug
+DOWN_LINK_PROBE_S = 2.0  # with nobody on the line answering, its time costs nothing
+DEVICE_SEVERITY = 3  # a sensor that does not answer watches nothing
+DETECTOR = "poll/1"
+
+log = logging.getLogger(__name__)
+
+OpenLink = Callable[[], Awaitable[tuple[Link, Sequence[Source]]]]
+
+
+class Sink(NamedTuple):
+    """Where a poller leaves what it finds; called on the event loop, never waited for."""
+
+    arrived: Callable[[Sequence[Arrival]], None]
+    begin: Callable[[Event], None]  # a condition holds from now on
+    end: Callable[[str, str, Mapping[str, float]], None]  # (point, rule, numbers): it holds no longer
+
+
+class Poller:
+    """Reads every source of one link, earliest deadline first; belongs to the event loop."""
+
+    def __init__(self, name: str, open_link: OpenLink, sink: Sink, clock: Clock, down_since: Mapping[str, int]) -> None:
+        self.name = name
+        self.link: Link | None = None
+        self.turns: list[Turn] = []
+        self.breakers: dict[str, Breaker] = {}
+        self.last_answer_us: dict[str, int] = {}
+        self.restarts = 0
+        self.busy_s = 0.0  # time spent reading since the start
+        self._open_link = open_link
+        self._sink = sink
+        self._clock = clock
+        self._down_since = down_since
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Read nothing more once the answer in flight is in."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Poll until stopped; whatever goes wrong in a driver is logged and stays on this link."""
+        pause_s = RESTART_S[0]
+        while not self._stopping.is_set():
+            try:
+                await self._poll()
+            except Exception as error:  # the boundary: another link must not suffer from this one
+                log.error("link failed link=%s error=%r", self.name, error, exc_info=error)
+                self.restarts += 1
+                text = f"the driver of link {self.name} failed and is started again: {type(error).__name__}"
+                self._sink.begin(self._event("link_error", self.name, self._clock.time_us(), {}, text))
+                await self._wait(pause_s)
+                pause_s = min(2 * pause_s, RESTART_S[1])
+            finally:
+                if self.link is not None:
+                    with contextlib.suppress(LinkError):
+                        await self.link.close()
+
+    async def _poll(self) -> None:
+        self.link, sources = await self._open_link()
+        now_s = self._clock.monotonic_s()
+        count = max(1, len(sources))
+        self.turns = [Turn(s, now_s + s.group.period_s * n / count) for n, s in enumerate(sources)]
+        for source in sources:
+            device = source.group.device
+            if device not in self.breakers:
+                self.breakers[device] = Breaker(random.random)
+                if device in self._down_since:
+                    self.breakers[device].resume(self._down_since[device])
+        if not sources:
+            await self._stopping.wait()
+        while not self._stopping.is_set():
+            turn, wait_s = self._next(self._clock.monotonic_s())
+            if wait_s > 0:
+                await self._wait(wait_s)
+            else:
+                await self._scan(turn)
+
+    def _next(self, now_s: float) -> tuple[Turn, float]:
+        """Return the turn to take and how long to wait before it is looked for again, 0 to take it now."""
+        due = [turn for turn in self.turns if turn.due_s <= now_s]
+        if not due:
+            first = min(self.turns, key=lambda turn: turn.due_s)
+            return first, first.due_s - now_s
+        ready = [turn for turn in due if not self._asks(turn, now_s) or turn.source.pace().quiet_until_s <= now_s]
+        if ready:
+            return min(ready, key=lambda turn: turn.deadline_s), 0.0
+        first = min(due, key=lambda turn: turn.source.pace().quiet_until_s)
+        return first, max(first.source.pace().quiet_until_s - now_s, 1e-4)
+
+    def _asks(self, turn: Turn, now_s: float) -> bool:
+        return self.breakers[turn.source.group.device].may_ask(now_s)
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _scan(self, turn: Turn) -> None:
+        source, begin_s = turn.source, self._clock.monotonic_s()
+        breaker = self.breakers[source.group.device]
+        turn.begin(begin_s)
+        if not breaker.may_ask(begin_s):
+            self._lost(source, Quality.NO_ANSWER)
+            return
+        try:
+            arrivals = await source.read(begin_s + source.pace().budget_s)
+        except LinkError as error:
+            self._failed(source, breaker, error)
+        else:
+            self._answered(source, breaker, arrivals)
+        finally:
+            self.busy_s += self._clock.monotonic_s() - begin_s
+
+    def _answered(self, source: Source, breaker: Breaker, arrivals: Sequence[Arrival]) -> None:
+        device, now_us = source.group.device, self._clock.time_us()
+        link_was_down = all(b.open for b in self.breakers.values())
+        self.last_answer_us[device] = now_us
+        if breaker.answered():
+            down_s = max(0, now_us - breaker.since_us) / 1e6
+            log.info("device is back link=%s device=%s down_s=%.1f", self.name, device, down_s)
+            self._sink.end(device, "device_down", {"down_s": down_s})
+            if link_was_down:
+                for other in self.breakers.values():
+                    other.hurry(self._clock.monotonic_s())
+        self._sink.arrived(arrivals)
+
+    def _failed(self, source: Source, breaker: Breaker, error: LinkError) -> None:
+        device, now_s, now_us = source.group.device, self._clock.monotonic_s(), self._clock.time_us()
+        refused = isinstance(error, DeviceError)
+        self._lost(source, Quality.DEVICE_FAULT if refused else Quality.NO_ANSWER)
+        if breaker.failed(now_s, now_us, str(error)):
+            log.info("device is down link=%s device=%s error=%s", self.name, device, error)
+            numbers = {"failures": float(breaker.failures)}
+            if isinstance(error, DeviceError):
+                numbers["code"] = float(error.code)
+            what = "refuses to be read" if refused else "does not answer"
+            text = f"{device} on {self.name} {what}: {error}"
+            self._sink.begin(self._event("device_down", device, breaker.since_us, numbers, text))
+        if all(b.open for b in self.breakers.values()):
+            first = min(self.breakers.values(), key=lambda b: b.probe_s)
+            first.probe_s = min(first.probe_s, now_s + DOWN_LINK_PROBE_S)
+
+    def _lost(self, source: Source, quality: Quality) -> None:
+        """Leave one row without values: the gap is data."""
+        points = source.group.points
+        if points:
+            shape = (len(points), 1)
+            time_us = np.array([self._clock.time_us()], np.int64)
+            block = Block(points, time_us, np.full(shape, np.nan), np.full(shape, quality, np.uint8))
+            self._sink.arrived([block])
+
+    def _event(self, rule: str, point: str, begin_us: int, numbers: Mapping[str, float], text: str) -> Event:
+        return Event(rule, DEVICE_SEVERITY, point, begin_us, 0, DETECTOR, numbers, text[:500])

@@ -1,0 +1,101 @@
+"""The queue and the state documents behind one writer thread, so that a slow card never holds up the event loop."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from tinydb import TinyDB
+
+from buffering.queue import Documents, Entry, Queue, Remote, Seal
+from buffering.room import Gap
+from buffering.state import open_state
+from edge_agent.clock import SystemClock
+from edge_agent.seal import Signer, seal_gap
+
+T = TypeVar("T")
+
+
+class Store:
+    """Everything of the gateway that must survive; methods are awaited, one thing happens at a time."""
+
+    def __init__(self, folder: Path, signer: Signer, quota_bytes: int, clock: SystemClock) -> None:
+        self._thread = ThreadPoolExecutor(1, "store")
+        self._signer = signer
+        self._clock = clock
+        self.state: TinyDB = open_state(folder / "state.db")
+        try:
+            self.queue = Queue(folder / "queue.db", self._gap, quota_bytes)
+        except BaseException:
+            self.state.close()
+            raise
+        self.written_bytes = 0  # bodies and statements since the start
+
+    def _gap(self, position: Any, gap: Gap) -> Entry:
+        remote = self.queue.remote
+        anchor = (remote.verified_size, remote.verified_root)
+        return seal_gap(self._signer, position, gap, self._clock.time_us() // 1_000, anchor)
+
+    @property
+    def anchor(self) -> tuple[int, bytes]:
+        """The size and root of the log that this gateway verified last."""
+        return self.queue.remote.verified_size, self.queue.remote.verified_root
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """Run `work` on the writer thread, to its end even if the caller is cancelled."""
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await asyncio.shield(future)
+
+    async def append(
+        self, seal: Callable[[], Seal], conditions: bytes | None = None, documents: Documents | None = None
+    ) -> Entry:
+        """Encode, number, sign and store one batch off the event loop; on disk when this returns."""
+        entry = await self.call(lambda: self.queue.append(seal(), conditions, documents))
+        self.written_bytes += len(entry.statement) + len(entry.body)
+        return entry
+
+    async def record_damage(self) -> int:
+        """Seal a gap record for every damage found when the queue was opened; return how many."""
+        for gap in self.queue.damage:
+            await self.call(lambda gap=gap: self.queue.append(lambda position: self._gap(position, gap)))
+        return len(self.queue.damage)
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Return a state document by its name, empty if there is none; not for the event loop after the start."""
+        return read_document(self.state, name)
+
+    async def put(self, name: str, document: dict[str, Any]) -> None:
+        """Store a state document under its name; on disk when this returns."""
+        await self.call(lambda: write_document(self.state, name, document))
+
+    async def note(self, remote: Remote) -> None:
+        """Remember what was verified about the server; on disk with the next batch."""
+        await self.call(lambda: self.queue.note(remote))
+
+    async def close(self) -> None:
+        """Write what is in memory and close both files."""
+        await self.call(self.queue.close)
+        await self.call(self.state.close)
+        self._thread.shutdown()
+
+
+def read_document(state: TinyDB, name: str) -> dict[str, Any]:
+    """Return the document stored under `name`, empty if there is none."""
+    for row in state.table("agent").all():
+        if row.get("name") == name:
+            return cast("dict[str, Any]", row["document"])
+    return {}
+
+
+def write_document(state: TinyDB, name: str, document: dict[str, Any]) -> None:
+    """Store `document` under `name` in place of the old one."""
+    table = state.table("agent", cache_size=0)
+    table.upsert({"name": name, "document": document}, lambda row: row.get("name") == name)
+
+
+def conditions_of(data: bytes) -> dict[str, Any]:
+    """Return the active conditions as they were stored with the last batch."""
+    found = json.loads(data) if data else {}
+    return found if isinstance(found, dict) else {}
