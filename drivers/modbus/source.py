@@ -160,7 +160,9 @@ class ModbusSource:
 
     def _split(self, part: Part) -> tuple[Part, Part]:
         middle = len(part.items) // 2
-        return self._part(part, part.items[:middle]), self._part(part, part.items[middle:])
+        left = self._part(part, part.items[:middle])
+        right = self._part(part, part.items[middle:])
+        return left, right._replace(columns=tuple(c for c in right.columns if c not in left.columns))
 
     def _part(self, whole: Part, items: tuple[Span, ...]) -> Part:
         first = items[0][0]
@@ -185,12 +187,14 @@ class ModbusSource:
         functions = sorted({Function(signal.function) for signal in self._signals})
         self._rules = {function: self._rules_of(function) for function in functions}
         parts: list[Part] = []
+        left = set(range(len(self._signals)))  # a signal that two requests hold is taken from the first
         self._size = 0
         for function, rules in self._rules.items():
             wanted = [(s.address, s.count) for s in self._signals if s.function == function]
             for address, length in plan(wanted, self._cost(function, self._planned_turnaround_s), rules):
                 request = Read(self._unit, function, address, length)
-                columns = tuple(c for c, signal in enumerate(self._signals) if _holds(request, signal))
+                columns = tuple(c for c in sorted(left) if _holds(request, self._signals[c]))
+                left -= set(columns)
                 items = {widen((self._signals[c].address, self._signals[c].count), rules.atomic) for c in columns}
                 parts.append(Part(request, self._size, tuple(sorted(items)), columns))
                 self._size += length * (1 if function in BITS else 2)
