@@ -25,6 +25,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session_h: float = 12.0
     verify_threads: int = 2
     silent_s: float = 90.0  # a gateway that says nothing for so long is recorded as silent
+    trail_days: float = 30.0  # how far back people's trails can be read; readings have no such limit
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,7 +111,12 @@ def _faults(config: Config) -> list[tuple[str, str]]:
         found.append(("$.url", "not an http or https URL"))
     if bool(config.tls.certificate) != bool(config.tls.key):
         found.append(("$.tls", "certificate and key go together"))
-    for name, low, high in (("posts_per_s", 0.1, 10_000), ("session_h", 0.1, 720), ("silent_s", 5, 86_400)):
+    for name, low, high in (
+        ("posts_per_s", 0.1, 10_000),
+        ("session_h", 0.1, 720),
+        ("silent_s", 5, 86_400),
+        ("trail_days", 0, 3660),
+    ):
         if not low <= getattr(config.limits, name) <= high:
             found.append((f"$.limits.{name}", f"not within {low} to {high}"))
     if not 1 <= config.limits.verify_threads <= 64:

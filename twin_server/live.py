@@ -100,6 +100,7 @@ class Room:
         self.watched_since_us: int | None = None
         self.tasks: list[asyncio.Task[None]] = []
         self.ready = asyncio.Event()
+        self.share: tuple[int, float | None] = (0, None)  # when completeness was counted, and what it was
         self._watched = watched
         self._changed = asyncio.Event()
         self._layout = -1
@@ -187,8 +188,14 @@ class Live:
         self._started_us = self._clock()
         self._rooms: dict[str, Room] = {}
         self.silent_us = int(app[CONFIG].limits.silent_s * 1e6)
+        self._trail_us = int(app[CONFIG].limits.trail_days * 86_400e6)
         self.sockets: set[web.WebSocketResponse] = set()
         self.store.subscribe(self._on_commit)
+
+    @property
+    def trail_from_us(self) -> int:
+        """Return the time before which nobody's trail can be read any more."""
+        return self._clock() - self._trail_us
 
     async def room(self, enterprise: str) -> Room:
         """Return the room of an enterprise, its scene loaded from the store on first use."""

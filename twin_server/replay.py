@@ -10,6 +10,7 @@ from twin_server.sites import Opened, Sites, arrival_of
 from twin_server.store import Store
 from twin_server.twin import Twin
 from twin_wire.frame import Frame
+from twin_wire.readings import no_fixes
 
 SECOND_US = 1_000_000
 WARM_US = (600 * SECOND_US, 3_600 * SECOND_US)  # how far back a seek looks; further only while something is missing
@@ -20,7 +21,8 @@ INLINE_MAX = 20  # more batches than this are applied in a thread
 class Reader:
     """Moves one twin through event time; a step forward costs the batches on the way, a step back a new seek."""
 
-    def __init__(self, store: Store, sites: Sites, enterprise: str) -> None:
+    def __init__(self, store: Store, sites: Sites, enterprise: str, trail_from_us: int) -> None:
+        self._trail_from_us = trail_from_us  # people are not shown before this: their trails are kept shortest
         self._store = store
         self._sites = sites
         self._enterprise = enterprise
@@ -82,7 +84,10 @@ class Reader:
         fresh = first_us <= self.at_us  # nothing read yet: what began earlier and reaches in counts too
         entries = self._store.batches(self._enterprise, first_us, to_us)
         wanted = [entry async for entry in entries if fresh or entry.t0_us >= first_us]
-        self._window += await self._sites.open_many(self._enterprise, wanted)
+        for opened in await self._sites.open_many(self._enterprise, wanted):
+            if opened.entry.t1_us < self._trail_from_us:
+                opened = opened._replace(batch=opened.batch._replace(fixes=no_fixes()))
+            self._window.append(opened)
         self._read_us = to_us
         await self._read_alarms(first_us, to_us)
 

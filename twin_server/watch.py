@@ -56,21 +56,32 @@ def state(gateway: Gateway, missing: int, now_us: int, period_us: int, silent_us
     return "live"
 
 
+def state_at(last_event_us: int, at_us: int) -> str:
+    """Return what a replay shows of a gateway: live while its readings reach up to the time shown, else late."""
+    return "live" if at_us - last_event_us <= late_after_us(PERIOD_US) else "late"
+
+
 def worst(states: list[str]) -> str:
     """Return the state of an enterprise from those of its gateways; silent when it has none."""
     return max(states, key=STATES.index, default="silent")
 
 
-def missing(row: GatewayRow | None) -> int:
-    """Return how many statements lie in the holes below what was received."""
+def holes(row: GatewayRow | None) -> list[tuple[int, int, int]]:
+    """Return the (epoch, first, last) numbers missing below what was received in the newest epoch."""
     if row is None:
-        return 0
-    count, last = 0, row.seq
+        return []
+    found, last = [], row.seq
     for epoch, first, end in sorted(row.above):
         if epoch == row.epoch:
-            count += max(first - last - 1, 0)
+            if first > last + 1:
+                found.append((epoch, last + 1, first - 1))
             last = max(last, end)
-    return count
+    return found
+
+
+def missing(row: GatewayRow | None) -> int:
+    """Return how many statements lie in the holes."""
+    return sum(last - first + 1 for _, first, last in holes(row))
 
 
 def conditions(twin: Twin, now_us: int, started_us: int, silent_us: int) -> list[Condition]:
