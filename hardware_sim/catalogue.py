@@ -46,6 +46,7 @@ class DevicePlan(NamedTuple):
     points: tuple[PointPlan, ...] = ()
     turnaround_s: float | None = None  # None: the profile's
     unmapped: str = "zero"  # zero | exception
+    fixed: tuple[tuple[str, float], ...] = ()  # signals that are no points and never change
 
 
 class LinkPlan(NamedTuple):

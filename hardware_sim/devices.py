@@ -81,8 +81,10 @@ class Floor:
             profile.atomic,
             (profile.vendor, profile.model, "1.0"),
         )
+        fixed = dict(plan.fixed)
         for signal in profile.signals.values():
-            image.write(signal.function, signal.address, encode(signal, raw_of(signal, signal.low or 0.0)))
+            shown = fixed.get(signal.id, signal.low or 0.0)
+            image.write(signal.function, signal.address, encode(signal, raw_of(signal, shown)))
         instruments = [Instrument(point, profile.signals[point.signal], image, seed) for point in plan.points]
         self.instruments |= {instrument.plan.id: instrument for instrument in instruments}
         self._points[plan.link, plan.unit] = instruments

@@ -14,7 +14,9 @@ LINKS = (
     LinkPlan("uwb-1", "linktrack", 921600),
     LinkPlan("uwb-2", "linktrack", 921600),
 )
+ZONE_OF = {way.id: way.zone for way in ROADWAYS}
 METHANE = Sensor(t90_s=20.0, noise=0.006, mixing=0.03)
+MOUTH = METHANE._replace(gain=0.9)  # fresh air of the through ventilation mixes in
 CORNER = Sensor(t90_s=20.0, noise=0.010, mixing=0.05, gain=1.35)
 OXYGEN = Sensor(t90_s=30.0, noise=0.03)
 MONOXIDE = Sensor(t90_s=30.0, noise=0.4, mixing=0.05)
@@ -29,123 +31,42 @@ def devices() -> tuple[DevicePlan, ...]:
     return (*_gas_detectors(), *_drives(), *_surface(), _process_plc(), _machine_plc(), *_positioning())
 
 
+# (point, profile, roadway, chainage, air zone, place of the ruleset, name, sensor); the Dräger shows hundredths
+# of % by volume, the Pemtech tenths: two coarse sensors show what a coarse sensor does to a trend
+_DRAEGER, _PEMTECH, _RAEGUARD = "draeger-polytron-8000", "pemtech-pt495", "honeywell-raeguard-3"
+_METHANE = (
+    ("a-face", _DRAEGER, "heading-a", 415.0, "heading_a", "heading_face", "heading A face 掘进A迎头", METHANE),
+    ("a-return", _DRAEGER, "heading-a", 12.0, "heading_a", "heading_return", "heading A return 掘进A回风", MOUTH),
+    ("b-face", _DRAEGER, "heading-b", 375.0, "heading_b", "heading_face", "heading B face 掘进B迎头", METHANE),
+    ("b-return", _PEMTECH, "heading-b", 12.0, "heading_b", "heading_return", "heading B return 掘进B回风", MOUTH),
+    ("face", _DRAEGER, "face", 172.0, "face", "coal_face", "1101 face T1 采面", METHANE),
+    ("corner", _DRAEGER, "face", 179.0, "face", "face_return_corner", "return corner T0 上隅角", CORNER),
+    ("return-gate", _DRAEGER, "return-gate", 560.0, "face", "coal_face_return", "1101 return T2 采面回风", METHANE),
+    ("return", _PEMTECH, "return-1", 120.0, "return", "total_return", "main return 总回风", METHANE),
+)  # fmt: skip
+
+
 def _gas_detectors() -> tuple[DevicePlan, ...]:
-    methane, pemtech, drager = [], "pemtech-pt495", "draeger-polytron-8000"
-    for number, (point, profile, zone, way, chainage, air, place, name, sensor) in enumerate(
-        (
-            (
-                "ch4-a-face",
-                drager,
-                "z-heading-a",
-                "heading-a",
-                415.0,
-                "heading_a",
-                "heading_face",
-                "CH4 heading A face 掘进A迎头甲烷",
-                METHANE,
-            ),
-            (
-                "ch4-a-return",
-                drager,
-                "z-heading-a",
-                "heading-a",
-                12.0,
-                "heading_a",
-                "heading_return",
-                "CH4 heading A return 掘进A回风甲烷",
-                METHANE,
-            ),
-            (
-                "ch4-b-face",
-                drager,
-                "z-heading-b",
-                "heading-b",
-                375.0,
-                "heading_b",
-                "heading_face",
-                "CH4 heading B face 掘进B迎头甲烷",
-                METHANE,
-            ),
-            (
-                "ch4-b-return",
-                pemtech,
-                "z-heading-b",
-                "heading-b",
-                12.0,
-                "heading_b",
-                "heading_return",
-                "CH4 heading B return 掘进B回风甲烷",
-                METHANE,
-            ),
-            ("ch4-face", drager, "z-face", "face", 172.0, "face", "coal_face", "CH4 1101 face 采面甲烷T1", METHANE),
-            (
-                "ch4-corner",
-                drager,
-                "z-face",
-                "return-gate",
-                1.0,
-                "face",
-                "coal_face_corner",
-                "CH4 return corner 上隅角甲烷T0",
-                CORNER,
-            ),
-            (
-                "ch4-return-gate",
-                pemtech,
-                "z-return-gate",
-                "return-gate",
-                560.0,
-                "face",
-                "coal_face_return",
-                "CH4 1101 return 采面回风甲烷T2",
-                METHANE,
-            ),
-            (
-                "ch4-return",
-                pemtech,
-                "z-return",
-                "return-1",
-                120.0,
-                "return",
-                "main_return",
-                "CH4 main return 总回风甲烷",
-                METHANE,
-            ),
-        ),
-        start=1,
-    ):
+    made = []
+    for unit, (point, profile, way, at, air, place, where, sensor) in enumerate(_METHANE, start=1):
+        name = f"CH4 {where}甲烷"
         plan = PointPlan(
-            point, "gas", f"ch4.{air}", name, zone, way, chainage, place,
+            f"ch4-{point}", "ch4", f"ch4.{air}", name, ZONE_OF[way], way, at, place,
             warn_high=METHANE_WARNING, hysteresis=METHANE_HYSTERESIS, sensor=sensor,
         )  # fmt: skip
-        methane.append(DevicePlan(point, "bus-1", profile, number, 1.0, name, (plan,)))
+        fixed = (("status", 0x0200),) if profile == _PEMTECH else ()  # combustible gas sensor, nothing wrong
+        made.append(DevicePlan(plan.id, "bus-1", profile, unit, 1.0, name, (plan,), fixed=fixed))
     monoxide = PointPlan(
-        "co-return-gate",
-        "gas",
-        "co.face",
-        "CO 1101 return 采面回风一氧化碳",
-        "z-return-gate",
-        "return-gate",
-        555.0,
-        "co",
-        sensor=MONOXIDE,
-    )
+        "co-return-gate", "co", "co.face", "CO 1101 return 采面回风一氧化碳",
+        "z-return-gate", "return-gate", 555.0, "coal_face_return", sensor=MONOXIDE,
+    )  # fmt: skip
     oxygen = PointPlan(
-        "o2-a-face",
-        "gas",
-        "o2.heading_a",
-        "O2 heading A 掘进A氧气",
-        "z-heading-a",
-        "heading-a",
-        410.0,
-        "oxygen",
-        sensor=OXYGEN,
-    )
-    return (
-        *methane,
-        DevicePlan("co-return-gate", "bus-1", drager, 9, 1.0, monoxide.name, (monoxide,)),
-        DevicePlan("o2-a-face", "bus-1", "honeywell-raeguard-3", 10, 1.0, oxygen.name, (oxygen,)),
-    )
+        "o2-a-face", "o2", "o2.heading_a", "O2 heading A face 掘进A迎头氧气",
+        "z-heading-a", "heading-a", 410.0, "heading_face", warn_low=20.0, alarm_low=18.0, hysteresis=0.1, sensor=OXYGEN,
+    )  # fmt: skip
+    made.append(DevicePlan(monoxide.id, "bus-1", _DRAEGER, 9, 1.0, monoxide.name, (monoxide,)))
+    made.append(DevicePlan(oxygen.id, "bus-1", _RAEGUARD, 10, 1.0, oxygen.name, (oxygen,)))
+    return tuple(made)
 
 
 def _drives() -> tuple[DevicePlan, ...]:
@@ -175,6 +96,7 @@ def _drives() -> tuple[DevicePlan, ...]:
                 ("current", "current", ELECTRIC),
                 ("power", "power", ELECTRIC),
                 ("torque", "torque", ELECTRIC),
+                ("voltage", "voltage", Sensor(noise=1.0)),
             )
         ]
         made.append(
@@ -197,6 +119,7 @@ def _surface() -> tuple[DevicePlan, ...]:
             ("humidity", "humidity 湿度", Sensor(t90_s=60.0, noise=0.3)),
             ("pressure", "air pressure 气压", Sensor(noise=0.05)),
             ("wind_direction", "wind direction 风向", Sensor()),
+            ("temperature", "temperature 气温", Sensor(t90_s=60.0, noise=0.05)),
         )
     ]
     dust = [
@@ -271,12 +194,11 @@ _SWITCHES = (
 
 
 def _process_plc() -> DevicePlan:
-    zones = {way.id: way.zone for way in ROADWAYS}
     rows = [(signal, f"wind.{way}", way, at, name, WIND) for signal, way, at, name in _WINDS]
     rows += [(signal, source, way, at, name, Sensor()) for signal, source, way, at, name in _SWITCHES]
     rows += _CLIMATE
     points = tuple(
-        PointPlan(signal.replace("_", "-"), signal, source, name, zones[way], way, at, sensor=sensor)
+        PointPlan(signal.replace("_", "-"), signal, source, name, ZONE_OF[way], way, at, sensor=sensor)
         for signal, source, way, at, name, sensor in rows
     )
     return DevicePlan("plc-process", "plc", "demo-mine-plc", 2, 1.0, "Process PLC 工艺PLC", points)

@@ -136,6 +136,7 @@ def _fan(name: str, fan: Fan) -> Look:
         f"fan.{name}.current": lambda: amps * fan.n**2,
         f"fan.{name}.torque": lambda: 92.0 * fan.n**2,
         f"fan.{name}.power": lambda: 0.92 * fan.kw * fan.n**3,
+        f"fan.{name}.voltage": lambda: MAINS_V * min(1.0, fan.n),
         f"fan.{name}.on": lambda: float(fan.n > 0.05),
     }
 
