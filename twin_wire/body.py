@@ -33,7 +33,8 @@ from twin_wire.streams import (
     write_times,
 )
 
-BODY_BYTES_MAX = 16 << 20  # inflated
+BODY_BYTES_MAX = 1 << 20  # as sent
+INFLATED_BYTES_MAX = 16 << 20
 SAMPLES_MAX = 1 << 20  # in one body: a constant column costs no bytes, so only this bounds what a reader allocates
 ROWS_MAX = 1 << 16  # in one block or table of fixes
 BLOCKS_MAX = 4_096
@@ -107,8 +108,10 @@ def encode_body(batch: Batch, groups: Mapping[tuple[str, ...], int], decimals: M
     return _compress(cbor.encode(body), text=bool(batch.events or batch.fixes.tag))
 
 
-def decode_body(data: bytes, groups: Sequence[tuple[str, ...]], bytes_max: int = BODY_BYTES_MAX) -> Batch:
+def decode_body(data: bytes, groups: Sequence[tuple[str, ...]], bytes_max: int = INFLATED_BYTES_MAX) -> Batch:
     """Return the batch in a body; `groups` are the point ids by number; FormatError for whatever SPEC.md forbids."""
+    if len(data) > BODY_BYTES_MAX:
+        raise FormatError(f"body of more than {BODY_BYTES_MAX} bytes")
     body = cbor.decode(cbor.inflate(data, bytes_max), size_max=bytes_max)
     if not isinstance(body, dict) or not set(body) <= _KEYS or not {VERSION, MANIFEST, CLOCK} <= set(body):
         raise FormatError("body: not a map of the known keys")

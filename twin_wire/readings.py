@@ -65,7 +65,7 @@ class Method(IntEnum):
 class Event(NamedTuple):
     """Something that happened; identity is (gateway, point, rule, begin_us), a begin for an active one updates it."""
 
-    rule: str  # "limit_high", "limit_low", "rate", "stuck", "deviation", "device_down", "gap", "clock_step", "restart" …
+    rule: str  # "limit_high", "limit_low", "rate", "stuck", "deviation", "device_down", "clock_step", "restart" …
     severity: int  # 1 most urgent (red) … 4 (blue); 0 = for the record only
     point: str  # point or device id; "" for the gateway itself
     begin_us: int
