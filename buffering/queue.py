@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from buffering.database import CHECKPOINT_PAGES, PAGE_BYTES, WAL_BYTES_MAX, guard, is_full, open_database, transaction
 from buffering.offer import (
@@ -17,8 +17,11 @@ from buffering.offer import (
     offer,
     spans_of,
 )
-from buffering.room import Gap, damage_in, delete_safe, drop_slice, pages_for, pages_used, row_id
+from buffering.room import damage_in, delete_safe, drop_slice, pages_for, pages_used, row_id
+from buffering.rows import SCHEMA, VERSION, Documents, Entry, Fill, Position, Remote, Seal, SealGap
 from twin_wire.errors import StoreError
+
+T = TypeVar("T")
 
 QUOTA_BYTES = 512 << 20
 BALLAST_BYTES = 4 << 20  # given up when the disk is full, so that evicting has room to work
@@ -26,70 +29,6 @@ KEEP_MS = 7 * 86_400_000
 CHECK_ROWS = 8_192  # a day of batches; what a torn or lost tail damages lies in the newest rows
 DOCUMENTS_MAX = 64
 PAGES_MIN = 256  # below 1 MiB a quota holds nothing
-
-_VERSION = 1
-_SCHEMA = """
-create table batch(id integer primary key, priority integer not null, kind text not null, t0_ms integer not null,
-                   t1_ms integer not null, rows integer not null, size integer not null, statement blob not null,
-                   body blob);
-create index urgent on batch(id) where priority = 0;
-create table head(epoch integer not null, boot integer not null, seq integer not null, prev blob not null,
-                  conditions blob not null, manifest blob not null,
-                  history_id text not null, server_id integer not null, anchored_id integer not null,
-                  verified_size integer not null, verified_root blob not null, checkpoint blob not null,
-                  receipt_us integer not null);
-insert into head values(0, 0, 0, zeroblob(32), x'', x'', '', -1, -1, 0, zeroblob(32), x'', 0);
-create table quarantine(id integer primary key, reason text not null, time_us integer not null);
-create table document(digest blob primary key, kind text not null, body blob not null)
-"""
-
-
-class Position(NamedTuple):
-    """The number the next batch gets, and what its statement has to point back to."""
-
-    epoch: int
-    boot: int
-    seq: int
-    prev: bytes
-
-
-class Entry(NamedTuple):
-    """A sealed batch on its way into the queue."""
-
-    statement: bytes
-    body: bytes
-    kind: str
-    priority: int  # 0 alarms and what the server needs to read the rest, 1 records, 2 data
-    t0_ms: int
-    t1_ms: int
-    rows: int
-
-
-class Remote(NamedTuple):
-    """What the gateway last learned, and itself verified, from the server; ids are row ids, -1 none."""
-
-    history_id: str = ""
-    server_id: int = -1  # contiguous head at the server
-    anchored_id: int = -1  # safe at the server: rows up to here may be deleted
-    verified_size: int = 0
-    verified_root: bytes = bytes(32)
-    checkpoint: bytes = b""
-    receipt_us: int = 0
-
-
-class Fill(NamedTuple):
-    """How full the queue is, in bytes and batches."""
-
-    batches: int
-    used_bytes: int
-    quota_bytes: int
-    quarantined: int
-
-
-T = TypeVar("T")
-Seal = Callable[[Position], Entry]
-SealGap = Callable[[Position, Gap], Entry]
-Documents = Mapping[bytes, tuple[str, bytes]]  # digest -> (kind, body)
 
 
 class Queue:
@@ -109,7 +48,7 @@ class Queue:
         if quota_bytes < PAGES_MIN * PAGE_BYTES:
             raise StoreError(f"a quota of {quota_bytes} bytes holds nothing", "give the queue at least 1 MiB")
         self._seal_gap = seal_gap
-        self._db = open_database(path, _SCHEMA, _VERSION, checkpoint_pages)
+        self._db = open_database(path, SCHEMA, VERSION, checkpoint_pages)
         self._pages_quota = self._pages_max = quota_bytes // PAGE_BYTES  # the latter shrinks on a full disk
         self._ballast = path.with_name(path.name + ".ballast")
         self._ballast_bytes = ballast_bytes
@@ -366,6 +305,21 @@ class Queue:
         missing = missing_ids(self._remote.server_id, above, self._end())
         with guard("read the queue"):
             return offer(self._db, missing, self._quarantined.union(skip), newest, batches_max, bytes_max)
+
+    def reach(self, server_id: int, above: Iterable[Range] = ()) -> int:
+        """Return how far everything this file can still give is settled: at the server, refused, or damaged here."""
+        ranges = sorted((row_id(epoch, first), row_id(epoch, last)) for epoch, first, last in above)
+        at = server_id
+        while True:
+            with guard("read the queue"):
+                following = self._db.execute("select min(id) from batch where id > ?", (at,)).fetchone()[0]
+            held = [last for first, last in ranges if following is not None and first <= following <= last]
+            if held:
+                at = max(held)
+            elif following in self._quarantined:
+                at = following
+            else:
+                return at
 
     def unsent(self, above: Iterable[Range] = ()) -> int:
         """Return how many batches the server still lacks, those it refused apart."""

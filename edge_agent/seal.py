@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from buffering.queue import Entry, Position
 from buffering.room import Gap
+from buffering.rows import Entry, Position
 from edge_agent.collect import rows_of, span_ms
 from twin_wire.body import encode_body
 from twin_wire.keys import SigningKey

@@ -4,13 +4,16 @@ import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from tinydb import TinyDB
 
-from buffering.queue import Documents, Entry, Queue, Remote, Seal
+from buffering.offer import Range
+from buffering.queue import Queue
 from buffering.room import Gap
+from buffering.rows import Documents, Entry, Position, Remote, Seal
 from buffering.state import open_state
 from edge_agent.clock import SystemClock
 from edge_agent.seal import Signer, seal_gap
@@ -31,9 +34,12 @@ class Store:
         except BaseException:
             self.state.close()
             raise
+        self.above: tuple[Range, ...] = ()  # what the server holds behind a hole
+        self.unsent = self.queue.unsent()  # as of the last call
+        self.fill = self.queue.fill()
         self.written_bytes = 0  # bodies and statements since the start
 
-    def _gap(self, position: Any, gap: Gap) -> Entry:
+    def _gap(self, position: Position, gap: Gap) -> Entry:
         remote = self.queue.remote
         anchor = (remote.verified_size, remote.verified_root)
         return seal_gap(self._signer, position, gap, self._clock.time_us() // 1_000, anchor)
@@ -45,8 +51,14 @@ class Store:
 
     async def call(self, work: Callable[[], T]) -> T:
         """Run `work` on the writer thread, to its end even if the caller is cancelled."""
-        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        return await asyncio.shield(future)
+
+        def counted() -> T:
+            result = work()
+            self.unsent = self.queue.unsent(self.above)
+            self.fill = self.queue.fill()
+            return result
+
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, counted))
 
     async def append(
         self, seal: Callable[[], Seal], conditions: bytes | None = None, documents: Documents | None = None
@@ -59,8 +71,26 @@ class Store:
     async def record_damage(self) -> int:
         """Seal a gap record for every damage found when the queue was opened; return how many."""
         for gap in self.queue.damage:
-            await self.call(lambda gap=gap: self.queue.append(lambda position: self._gap(position, gap)))
+            await self.call(partial(self.queue.append, partial(self._gap, gap=gap)))
         return len(self.queue.damage)
+
+    async def learn(self, remote: Remote, above: tuple[Range, ...]) -> None:
+        """Remember what was verified about the server; on disk with the next batch."""
+
+        def work() -> None:
+            reached = self.queue.reach(remote.server_id, above)
+            # Behind a hole that can never be filled everything is as safe as the head itself.
+            settled = reached if remote.anchored_id == remote.server_id else remote.anchored_id
+            self.queue.note(remote._replace(server_id=reached, anchored_id=settled))
+            self.above = above
+
+        await self.call(work)
+
+    async def retain(self, keep_ms: int) -> None:
+        """Delete what is safe at the server and older than `keep_ms`, in slices that let others in between."""
+        now_ms = self._clock.time_us() // 1_000
+        while await self.call(lambda: self.queue.retain(now_ms, keep_ms)):
+            pass
 
     def document(self, name: str) -> dict[str, Any]:
         """Return a state document by its name, empty if there is none; not for the event loop after the start."""
@@ -70,14 +100,11 @@ class Store:
         """Store a state document under its name; on disk when this returns."""
         await self.call(lambda: write_document(self.state, name, document))
 
-    async def note(self, remote: Remote) -> None:
-        """Remember what was verified about the server; on disk with the next batch."""
-        await self.call(lambda: self.queue.note(remote))
-
     async def close(self) -> None:
         """Write what is in memory and close both files."""
-        await self.call(self.queue.close)
-        await self.call(self.state.close)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self.queue.close)
+        await loop.run_in_executor(self._thread, self.state.close)
         self._thread.shutdown()
 
 

@@ -7,8 +7,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from buffering.queue import Entry, Position, Queue
+from buffering.queue import Queue
 from buffering.room import Gap
+from buffering.rows import Entry, Position
 
 SAMPLES = 10_000  # 1,000 points for 10 s
 BODY_BYTES = 4_700  # what the codec makes of them

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from buffering.queue import Remote
 from buffering.room import number_of, row_id
+from buffering.rows import Remote
 from tests.support.queues import assert_unbroken, data_seal, numbers_in_gaps, open_queue, rows_of
 from twin_wire.errors import StoreError
 

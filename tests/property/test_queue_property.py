@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from buffering.queue import Remote
 from buffering.room import number_of, row_id
+from buffering.rows import Remote
 from tests.support.queues import assert_unbroken, data_seal, numbers_in_gaps, open_queue, rows_of
 
 STEP = st.one_of(

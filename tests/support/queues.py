@@ -7,8 +7,9 @@ import random
 import sqlite3
 from pathlib import Path
 
-from buffering.queue import Entry, Position, Queue
+from buffering.queue import Queue
 from buffering.room import Gap
+from buffering.rows import Entry, Position
 
 MINUTE_MS = 60_000
 

@@ -6,8 +6,9 @@ import sqlite3
 import pytest
 
 from buffering.database import PAGE_BYTES
-from buffering.queue import Queue, Remote
+from buffering.queue import Queue
 from buffering.room import number_of, row_id
+from buffering.rows import Remote
 from tests.support.queues import (
     assert_unbroken,
     data_seal,
