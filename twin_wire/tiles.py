@@ -61,7 +61,7 @@ def decode_entries(data: bytes) -> list[bytes]:
     at = 0
     while at < len(data):
         end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-        if end > len(data) or at + 2 > len(data):
+        if end > len(data):
             raise FormatError("entry bundle ends early")
         if len(entries) == TILE_WIDTH:
             raise FormatError(f"entry bundle with more than {TILE_WIDTH} entries")

@@ -129,6 +129,9 @@ def test_limits_on_size_depth_and_items_hold() -> None:
         decode(b"\x43abc", size_max=3)
     with pytest.raises(FormatError, match="deep"):
         decode(b"\x81\x81\x00", depth_max=1)
+    for data in (b"\x98\x64\x00", b"\xb8\x64\x00\x00"):
+        with pytest.raises(FormatError, match="announces 100"):
+            decode(data)
     assert decode(encode([0] * 10), items_max=10) == [0] * 10
     with pytest.raises(FormatError, match="announces"):
         decode(encode([[0] * 5, [0] * 4]), items_max=10)

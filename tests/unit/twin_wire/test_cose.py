@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.support.evidence import VECTORS, vector
+from twin_wire.cbor import Tag, encode
 from twin_wire.cose import decode_sign1, encode_sign1, is_count, is_name, is_number, to_be_signed
 from twin_wire.errors import FormatError
 
@@ -19,6 +20,15 @@ def test_taking_apart_and_putting_together_gives_the_same_bytes() -> None:
         assert encode_sign1(protected, unprotected, payload, signature) == raw  # type: ignore[arg-type]
         with pytest.raises(FormatError, match="limit"):
             decode_sign1(raw, len(raw) - 1)
+
+
+def test_parts_of_other_kinds_are_refused() -> None:
+    protected, _, unprotected, payload, signature = decode_sign1(vector("statement"), 1024)
+    good = [protected, unprotected, payload, signature]
+    for at, others in enumerate(((None, "x", 1), (None, [], b""), (1, "x", []), (None, "x" * 64, b"s" * 63))):
+        for other in others:
+            with pytest.raises(FormatError, match="COSE_Sign1"):
+                decode_sign1(encode(Tag(18, [*good[:at], other, *good[at + 1 :]])), 1024)
 
 
 def test_the_signed_structure_is_the_frozen_one() -> None:

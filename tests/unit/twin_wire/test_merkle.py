@@ -121,6 +121,16 @@ def test_size_zero_and_roots_of_other_lengths_prove_nothing() -> None:
         verify_inclusion(nothing, 0, 1, [], nothing)
 
 
+def test_proofs_of_wrong_length_are_called_so() -> None:
+    inclusion, consistency = LOG.path(3, 11), LOG.consistency(3, 11)
+    for path, words in ((inclusion[:-1], "too short"), ([*inclusion, STRANGE], "too long")):
+        with pytest.raises(ProofError, match=words):
+            verify_inclusion(LOG.nodes[0, 3], 3, 11, path, LOG.roots[11])
+    for path, words in ((consistency[:-1], "too short"), ([*consistency, STRANGE], "too long"), ([], "too short")):
+        with pytest.raises(ProofError, match=words):
+            verify_consistency(3, 11, path, LOG.roots[3], LOG.roots[11])
+
+
 def test_proofs_of_places_outside_the_tree_are_not_made() -> None:
     for index, size in ((-1, 3), (3, 3), (0, 0), (0, 2**53)):
         with pytest.raises(ProofError):

@@ -126,6 +126,17 @@ def test_malformed_notes_are_refused(note: str | bytes) -> None:
         read_checkpoint(note, [VKEY])
 
 
+def test_limits_hold_before_signatures_are_looked_at() -> None:
+    with pytest.raises(FormatError, match="longer"):
+        open_note(signed("x" * 70_000 + "\n"), [VKEY])
+    bell = "bell\a\n"
+    line = sign_note("\n", ORIGIN, LOG).rpartition("\n\n")[2]
+    assert open_note("\n\n" + line, [VKEY])[0] == "\n"
+    for note in (line, "\n" + line, bell + "\n" + signed(bell.replace("\a", "")).rpartition("\n\n")[2]):
+        with pytest.raises(FormatError, match="without its signatures"):
+            open_note(note, [VKEY])
+
+
 def test_sixteen_and_more_signatures_are_accepted() -> None:
     assert read_checkpoint(NOTE + "— witness.example AAAAAAA=\n" * 63, [VKEY]).size == 5
 
@@ -153,12 +164,13 @@ def test_verifier_keys_go_both_ways_and_wrong_ones_are_refused() -> None:
         f"+{key_id}+{key}",
         f"{name}+{key_id}+{key}=",
         f"{name}+{key_id}+{key[:-4]}",
-        VECTORS["w1_vkey"],
         vkey_of_identity(),
     ]
     for text in bad:
         with pytest.raises(FormatError):
             parse_vkey(text)
+    with pytest.raises(FormatError, match="not of type"):
+        parse_vkey(VECTORS["w1_vkey"])
 
 
 def vkey_of_identity() -> str:

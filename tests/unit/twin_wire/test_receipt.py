@@ -111,6 +111,11 @@ def test_a_receipt_holds_for_its_statement_key_and_log_only() -> None:
             verify_receipt(receipt, entry, public, origin)
 
 
+def test_a_receipt_says_when_the_key_is_another() -> None:
+    with pytest.raises(ProofError, match="names another key"):
+        verify_receipt(receipts(21, [4])[0], ENTRIES[4], GATEWAY.public, ORIGIN)
+
+
 def test_every_flipped_bit_is_refused() -> None:
     good = receipts(5, [3])[0]
     for at in range(len(good)):
@@ -188,6 +193,7 @@ def test_proofs_out_of_form_are_refused() -> None:
         {"unprotected": {396: {-1: []}}},
         {"unprotected": {396: {-1: [inner, inner]}}},
         {"unprotected": {396: {-1: inner}}},
+        {"unprotected": {396: {-1: [5]}}},
         {"unprotected": {396: {-1: [[5, 3, path]]}}},
         {"unprotected": {396: [inner]}},
         {"unprotected": {396: {-1: [encode([5, 3])]}}},
@@ -214,6 +220,13 @@ def test_a_consistency_receipt_proves_growth_from_the_kept_root() -> None:
                 verify_consistency_receipt(bad, size1, TREE.roots[size1], LOG.public, ORIGIN)
         with pytest.raises(FormatError):
             verify_receipt(receipt, ENTRIES[0], LOG.public, ORIGIN)
+
+
+def test_what_equals_a_number_is_no_number() -> None:
+    receipt = make_consistency_receipt(LOG, ORIGIN, 1, 5, TREE.roots[5], TIME_S, TREE.consistency(1, 5))
+    for one in (True, 1.0):
+        with pytest.raises(FormatError, match="numbers"):
+            verify_consistency_receipt(edited(receipt, first=one), 1, TREE.roots[1], LOG.public, ORIGIN)
 
 
 def test_consistency_receipts_need_two_sizes() -> None:

@@ -121,6 +121,7 @@ HOSTILE = {
     "prev short": {-70001: [1, *chain(prev=bytes(31))]},
     "prev text": {-70001: [1, *chain(prev="0" * 32)]},
     "times crossed": {-70001: [1, *chain(t0_ms=2, t1_ms=1)]},
+    "anchor root short": {-70001: [1, *chain(anchor_size=1, anchor_root=bytes(31))]},
     "anchor root without size": {-70001: [1, *chain(anchor_root=b"r" * 32)]},
 }
 

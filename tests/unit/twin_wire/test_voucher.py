@@ -64,6 +64,13 @@ def test_every_changed_character_is_refused() -> None:
                     read_voucher(LINE[:at] + other + LINE[at + 1 :], 0)
 
 
+def test_a_second_form_of_the_same_bytes_is_refused() -> None:
+    spare = LINE[:-1] + chr(ord(LINE[-1]) + 1)  # 64 bytes leave four bits of the last character unused
+    for other in (spare, LINE[:-3] + "!" + LINE[-3:], LINE + "=="):
+        with pytest.raises(FormatError, match=r"second form|not base64url"):
+            read_voucher(other, 0)
+
+
 @pytest.mark.parametrize("text", ["", "MTV1", "MTV1..", LINE[:-1], LINE + "A", LINE + ".", LINE * 20, "\ud800.a.b"])
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(FormatError):
@@ -145,7 +152,7 @@ def test_enrol_records_out_of_form_are_refused() -> None:
         {"gateway": ""},
         {"gateway": 1},
         {"epoch": -1},
-        {"public": "x"},
+        {"public": "x" * 32},
         {"public": identity},
     ]
     changes += [
