@@ -84,6 +84,13 @@ export function spanText(seconds: number, lang: Lang): string {
   return `${Math.floor(s / 86400)} ${u.d} ${Math.floor((s % 86400) / 3600)} ${u.h}`;
 }
 
+/** A round span in one unit: "10 min", "8 h", "7 d". */
+export function shortSpan(seconds: number, lang: Lang): string {
+  const u = SPANS[lang];
+  if (seconds < 3600) return `${Math.round(seconds / 60)} ${u.min}`;
+  return seconds < 86400 ? `${Math.round(seconds / 3600)} ${u.h}` : `${Math.round(seconds / 86400)} ${u.d}`;
+}
+
 /** The offset of the viewer's clock, "UTC+08:00". */
 export function zoneText(date = new Date()): string {
   const offset_min = -date.getTimezoneOffset();
@@ -104,3 +111,11 @@ export function inputTime(us: number): string {
 
 /** The inverse of inputTime; NaN when the text is no time. */
 export const parseInputTime = (text: string): number => new Date(text).getTime() * 1000;
+
+const BILINGUAL = /^([^\u2e80-\u9fff\uff00-\uffef]+?)\s+(\S*[\u2e80-\u9fff].*)$/u;
+
+/** A name written as "English 中文" in the reader's language; any other name as it is. */
+export function localName(name: string, lang: Lang): string {
+  const parts = BILINGUAL.exec(name);
+  return parts ? (parts[lang === 'zh' ? 2 : 1] as string) : name;
+}

@@ -2,7 +2,9 @@
 import { alarmAt, byUrgency, isOpen, mergeAlarm } from './alarms';
 import { api, ApiError } from './api';
 import { Feed, type Replay } from './feed.svelte';
+import { localName } from './format';
 import { severityOf } from './frame';
+import { language } from './i18n/index.svelte';
 import { pointState, type PointState } from './quality';
 import { session } from './session.svelte';
 import { countHeads, Layout, readStructure, StructureError, type Headcount } from './structure';
@@ -220,13 +222,27 @@ export class Site {
     }),
   );
 
+  /** The enterprise's name in the reader's language. */
+  get name(): string {
+    return localName(this.detail?.name ?? this.id, language.now);
+  }
+
   zoneName(id: string): string {
-    return this.place?.structure.zones.find((z) => z.id === id)?.name ?? id;
+    return localName(this.place?.structure.zones.find((z) => z.id === id)?.name ?? id, language.now);
   }
 
   roadwayName(id: string): string {
     const i = this.place?.indexOf(id) ?? -1;
-    return this.place?.structure.roadways[i]?.name ?? id;
+    return localName(this.place?.structure.roadways[i]?.name ?? id, language.now);
+  }
+
+  /** A point's name as people call it; its id where it has none. */
+  pointName(info: PointInfo): string {
+    return localName(info.name || info.id, language.now);
+  }
+
+  gatewayName(id: string): string {
+    return localName(this.gateways.find((g) => g.id === id)?.name ?? id, language.now);
   }
 
   /** The point an alarm is about; two gateways may use one id, then the server names them gateway:id. */
@@ -239,7 +255,7 @@ export class Site {
     const info = this.pointOf(alarm);
     if (info?.roadway) return this.roadwayName(info.roadway);
     if (info?.zone) return this.zoneName(info.zone);
-    return this.gateways.find((g) => g.id === alarm.gateway)?.name ?? alarm.gateway;
+    return this.gatewayName(alarm.gateway);
   }
 }
 

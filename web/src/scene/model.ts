@@ -1,6 +1,6 @@
 /** What stands on the map: points, fans, exits, zones and roadway names, each with a place, a text and a rank. */
 import { isReturned, isUnacked } from '../lib/frame';
-import { unitText, valueText, type Lang } from '../lib/format';
+import { localName, unitText, valueText, type Lang } from '../lib/format';
 import { quantityShort } from '../lib/quantities';
 import type { PointNow, ZoneNow } from '../lib/site.svelte';
 import type { Layout, Place } from '../lib/structure';
@@ -74,7 +74,7 @@ function mark(kind: Mark['kind'], place: Place, points: PointNow[], chosen: Chos
   const picked = points.find((p) => p.info.id === chosen.point);
   const shown = lead.length ? lead : picked ? [picked] : points.filter((p) => KEY_QUANTITIES.has(p.info.quantity));
   const isChosen = picked !== undefined;
-  const hover = points.map((p) => `${p.info.name || p.info.id}: ${pointText(p, lang)}`);
+  const hover = points.map((p) => `${localName(p.info.name || p.info.id, lang)}: ${pointText(p, lang)}`);
   return {
     kind,
     place,
@@ -116,9 +116,10 @@ function fixtureMarks(layout: Layout, points: PointNow[], chosen: Chosen, words:
     const place = layout.place(fixture);
     const isFan = fixture.kind === 'fan' || fixture.kind === 'local_fan';
     if (!place || !(isFan || fixture.kind === 'exit' || fixture.kind === 'refuge')) continue;
+    const name = localName(fixture.name, words.lang);
     if (!isFan) {
       const kind = fixture.kind as 'exit' | 'refuge';
-      marks.push({ ...mark(kind, place, [], chosen, words.lang, fixture.name), text: fixture.name, rank: RANK.exit });
+      marks.push({ ...mark(kind, place, [], chosen, words.lang, name), text: name, rank: RANK.exit });
       continue;
     }
     const speed = points
@@ -127,11 +128,11 @@ function fixtureMarks(layout: Layout, points: PointNow[], chosen: Chosen, words:
       .filter((each) => each.away <= FAN_REACH_M)
       .sort((a, b) => a.away - b.away)[0]?.p;
     if (speed) taken.add(speed);
-    const made = mark('fan', place, speed ? [speed] : [], chosen, words.lang, fixture.name);
+    const made = mark('fan', place, speed ? [speed] : [], chosen, words.lang, name);
     const stopped = speed !== undefined && Number.isFinite(speed.value) && speed.value < STOPPED_BELOW;
     const state = speed && Number.isFinite(speed.value) ? (stopped ? words.stopped : words.running) : '';
     const rank = made.rank === RANK.value ? (stopped ? RANK.zoneOver : RANK.fan) : made.rank;
-    marks.push({ ...made, stopped, text: `${fixture.name} ${state}`.trim(), rank });
+    marks.push({ ...made, stopped, text: `${name} ${state}`.trim(), rank });
   }
   return marks;
 }
@@ -150,7 +151,7 @@ function zoneAreas(layout: Layout, zones: ZoneNow[], chosen: Chosen, words: Word
     areas.push({
       place: layout.at(best, length / 2) as Place,
       ends: [line.corners[0]!, line.corners[line.corners.length - 1]!],
-      text: `${zone.name} ${words.heads(zone.headcount, zone.headcount_max)}`,
+      text: `${localName(zone.name, words.lang)} ${words.heads(zone.headcount, zone.headcount_max)}`,
       over: zone.over,
       kind: 'zone',
       rank: zone.over || zone.id === chosen.zone ? RANK.zoneOver : RANK.zone,
@@ -159,13 +160,13 @@ function zoneAreas(layout: Layout, zones: ZoneNow[], chosen: Chosen, words: Word
   return areas;
 }
 
-function roadwayAreas(layout: Layout): Area[] {
+function roadwayAreas(layout: Layout, lang: Lang): Area[] {
   return layout.structure.roadways.map((roadway, i) => {
     const line = layout.lines[i]!;
     return {
       place: layout.at(i, roadway.length_m / 2) as Place,
       ends: [line.corners[0]!, line.corners[line.corners.length - 1]!],
-      text: roadway.name,
+      text: localName(roadway.name, lang),
       over: false,
       kind: 'roadway',
       rank: RANK.roadway,
@@ -187,7 +188,7 @@ export function buildModel(layout: Layout, points: PointNow[], zones: ZoneNow[],
   const chosenPoint = points.find((p) => p.info.id === chosen.point);
   return {
     marks: [...fixtures, ...placed],
-    areas: [...zoneAreas(layout, zones, chosen, words), ...roadwayAreas(layout)],
+    areas: [...zoneAreas(layout, zones, chosen, words), ...roadwayAreas(layout, words.lang)],
     severity,
     chosenRoadway: chosenPoint ? layout.indexOf(chosenPoint.info.roadway) : -1,
   };
