@@ -105,7 +105,7 @@ class LinkTrackSource:
         self._listener = listener
         self._clock = clock
         self._signals = signals
-        self._stream = Stream()
+        self._stream = Stream(listener.char_s)
         self._newest: tuple[int, Frame] | None = None
 
     async def read(self, deadline_s: float) -> list[Arrival]:

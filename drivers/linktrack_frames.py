@@ -19,7 +19,7 @@ FRAME_BYTES_MAX = NODE2_BYTES + 255 * NODE2_NODE_BYTES + 1
 EMPTY_SLOT = 0xFF
 ROLE_ANCHOR, ROLE_TAG = 1, 2
 ROLES = 7
-STALL_S = 0.5  # a frame that is not whole after this never began
+STALL_S = 0.5  # a frame that is not whole after this, and the time its bytes take, never began
 
 _TAG_SLOT = np.dtype([("id", "u1"), ("role", "u1"), ("position", "u1", 9), ("distance", "<u2", 8)])
 _ANCHOR0 = np.dtype(
@@ -65,7 +65,8 @@ class Frame(NamedTuple):
 class Stream:
     """Finds frames in bytes as they come; holds at most one unfinished frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, char_s: float = 0.0) -> None:
+        self._stall_s = STALL_S + FRAME_BYTES_MAX * char_s
         self.noise_bytes = 0  # belonged to no frame
         self.damaged = 0  # looked like a frame, and its sum or tail was wrong
         self.skipped = 0  # whole frames of kinds we have no use for
@@ -92,7 +93,7 @@ class Stream:
             place = 0
             size = _size(self._buffer)
             if size is None or size > len(self._buffer):
-                if now_s - self._since_s <= STALL_S:
+                if now_s - self._since_s <= self._stall_s:
                     return frames
                 size = 0
             raw = bytes(self._buffer[:size])
