@@ -7,7 +7,7 @@ from aiohttp import web
 
 from twin_server import acts, changes, exports, people, query, reads, sockets, summary
 from twin_server.access import ROLES
-from twin_server.live import start
+from twin_server.live import hang_up, start
 from twin_server.params import TIME_US_MAX, Call, Parameter, Route, answer, authorised, time
 
 API = "/api/v1"
@@ -61,6 +61,7 @@ def add_routes(app: web.Application) -> None:
     for route in (*ROUTES, Route("GET", f"{API}/openapi.json", openapi, (), (), JSON)):
         app.router.add_route(route.method, route.path, authorised(route))
     app.cleanup_ctx.append(start)
+    app.on_shutdown.append(hang_up)
 
 
 async def openapi(call: Call) -> web.Response:

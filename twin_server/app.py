@@ -13,7 +13,7 @@ from twin_server import metrics, pages, routes_evidence, routes_gateway, routes_
 from twin_server.access import Access
 from twin_server.attempts import Pace
 from twin_server.config import Config
-from twin_server.context import ACCESS, CLOCK, CONFIG, INGEST, LEDGER, PACE, STORE, WATCHED, Clock
+from twin_server.context import ACCESS, CLOCK, CONFIG, FAILED, INGEST, LEDGER, PACE, STORE, WATCHED, Clock
 from twin_server.ingest import Ingest
 from twin_server.log import Ledger
 from twin_server.metrics import REQUESTS, Requests
@@ -33,7 +33,6 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-FAILED: web.AppKey[asyncio.Event] = web.AppKey("failed")  # set when the store cannot keep its word: the process stops
 
 log = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 """What every route may ask of the application: typed keys, filled by app.make_app."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -24,3 +25,4 @@ INGEST: web.AppKey["Ingest"] = web.AppKey("ingest")
 PACE: web.AppKey["Pace"] = web.AppKey("pace")  # of gateways' requests
 # Live viewers per enterprise; while > 0, gateways are told to seal every second.
 WATCHED: web.AppKey[dict[str, int]] = web.AppKey("watched")
+FAILED: web.AppKey[asyncio.Event] = web.AppKey("failed")  # set when the store cannot keep its word: the process stops

@@ -3,8 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ from aiohttp import WSCloseCode, web
 
 from twin_server import picture, watch
 from twin_server.alarms import Alarm
-from twin_server.context import CLOCK, CONFIG, LEDGER, STORE, WATCHED
+from twin_server.context import CLOCK, CONFIG, FAILED, LEDGER, STORE, WATCHED
 from twin_server.log import Appender
 from twin_server.picture import Layout
 from twin_server.scene import Scene, condition_record
@@ -185,6 +184,7 @@ class Live:
         self._ledger = app[LEDGER]
         self._clock = app[CLOCK]
         self._watched = app[WATCHED]
+        self._failed = app[FAILED]
         self._started_us = self._clock()
         self._rooms: dict[str, Room] = {}
         self.silent_us = int(app[CONFIG].limits.silent_s * 1e6)
@@ -208,7 +208,7 @@ class Live:
             except BaseException:
                 del self._rooms[enterprise]
                 raise
-            room.tasks = [self._start(room.scene.run()), self._start(room.run())]
+            room.tasks = [self.start(room.scene.run()), self.start(room.run())]
             room.ready.set()
         await room.ready.wait()
         return room
@@ -260,8 +260,17 @@ class Live:
         if room is not None:
             room.scene.offer(entries)
 
-    def _start(self, work: Any) -> asyncio.Task[None]:
-        return asyncio.create_task(work)
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a part of the process; if it fails, the process has to stop."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            log.critical("live part failed", exc_info=fault)
+            self._failed.set()
 
 
 LIVE: web.AppKey[Live] = web.AppKey("live")
@@ -272,14 +281,17 @@ async def start(app: web.Application) -> AsyncIterator[None]:
     live = app[LIVE] = Live(app)
     for row in await live.store.enterprises():
         await live.room(row.id)
-    pulse = asyncio.create_task(live.pulse())
+    pulse = live.start(live.pulse())
     yield
     pulse.cancel()
-    with suppress(asyncio.CancelledError):
-        await pulse
-    for socket in set(live.sockets):
-        await socket.close(code=WSCloseCode.GOING_AWAY, message=b"server stops")
+    await asyncio.wait([pulse])
     await live.close()
+
+
+async def hang_up(app: web.Application) -> None:
+    """Close every socket, so that the server does not wait for them when it stops (on_shutdown)."""
+    closing = [s.close(code=WSCloseCode.GOING_AWAY, message=b"server stops") for s in app[LIVE].sockets]
+    await asyncio.gather(*closing, return_exceptions=True)
 
 
 def layout_message(layout: Layout) -> str:

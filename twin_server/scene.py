@@ -128,6 +128,11 @@ class Scene:
     async def _from_recent(self) -> Twin:
         twin = mirror.empty()
         for row in await self._store.gateways(self.enterprise):
+            for document in await self._store.documents(self.enterprise, "manifest", row.gateway):
+                stated = await self._store.entry(self.enterprise, document.index) if document.index >= 0 else None
+                site = await self._sites.site(self.enterprise, document.digest)
+                if stated is not None and site is not None:
+                    twin = mirror.put_site(twin, arrival_of(stated), site)
             last = await self._store.latest(self.enterprise, row.gateway, 1 << 62)
             if last is None:
                 continue
@@ -135,11 +140,6 @@ class Scene:
             entries = [e async for e in self._store.batches(self.enterprise, *span, gateway=row.gateway)]
             for opened in await self._sites.open_many(self.enterprise, entries):
                 twin, _ = mirror.apply(twin, arrival_of(opened.entry), opened.batch, opened.site)
-            for document in await self._store.documents(self.enterprise, "manifest", row.gateway):
-                stated = await self._store.entry(self.enterprise, document.index) if document.index >= 0 else None
-                site = await self._sites.site(self.enterprise, document.digest)
-                if stated is not None and site is not None:
-                    twin = mirror.put_site(twin, arrival_of(stated), site)
         return twin
 
     async def _load_book(self, now_us: int) -> None:

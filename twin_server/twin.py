@@ -113,16 +113,14 @@ def put_site(twin: Twin, arrival: Arrival, site: Site) -> Twin:
 
 
 def touch(twin: Twin, arrival: Arrival) -> Twin:
-    """Take note that a statement came, whatever it says."""
+    """Take note that a statement came, whatever it says; only readings move the event time."""
     gateway = twin.gateways.get(arrival.gateway, Gateway())
     received_us = arrival.received_us
-    event_us = _order_us(arrival.t1_us, received_us)
     epoch, seq = max((gateway.epoch, gateway.seq), (arrival.epoch, arrival.seq))
     newest = (received_us, arrival.epoch, arrival.seq, received_us - arrival.t1_us)
     gateway = gateway._replace(
         epoch=epoch,
         seq=seq,
-        last_event_us=max(gateway.last_event_us, event_us),
         last_received_us=max(gateway.last_received_us, received_us),
         newest=max(gateway.newest, newest),
     )
@@ -138,6 +136,8 @@ def apply(twin: Twin, arrival: Arrival, batch: Batch, site: Site, until_us: int 
     if len(batch.fixes.time_us):
         twin, fixes, fix_us = _apply_fixes(twin, arrival, batch.fixes, site, until_us)
         last_us = max(last_us, fix_us)
+    if last_us == NO_TIME_US and until_us is None:
+        last_us = _order_us(arrival.t1_us, arrival.received_us)  # nothing to read up to then is news too
     gateway = twin.gateways[arrival.gateway]
     if last_us > gateway.last_event_us:
         gateway = gateway._replace(last_event_us=last_us)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from twin_server.alarms import SERVER, Book
 from twin_server.store.rows import Gateway as GatewayRow
 from twin_server.store.rows import StoredEvent
-from twin_server.twin import CLOCK_SLACK_US, Gateway, Twin
+from twin_server.twin import CLOCK_SLACK_US, NO_TIME_US, Gateway, Twin
 
 SECOND_US = 1_000_000
 PERIOD_US = 10 * SECOND_US  # a gateway seals every 10 s …
@@ -51,7 +51,7 @@ def state(gateway: Gateway, missing: int, now_us: int, period_us: int, silent_us
         return "silent"
     if unheard_us > late_after_us(period_us):
         return "late"
-    if missing or now_us - gateway.last_event_us > BEHIND_US:
+    if missing or (gateway.last_event_us != NO_TIME_US and now_us - gateway.last_event_us > BEHIND_US):
         return "backfilling"
     return "live"
 
@@ -96,7 +96,7 @@ def conditions(twin: Twin, now_us: int, started_us: int, silent_us: int) -> list
                 found.append(Condition(name, "silent", since_us, 2, {"unheard_s": round(unheard_us / 1e6)}, text))
             continue
         behind_us = now_us - gateway.last_event_us
-        if behind_us > LATE_US:
+        if gateway.last_event_us != NO_TIME_US and behind_us > LATE_US:
             text = f"Gateway {name} sends, but its newest reading is more than {LATE_US // SECOND_US} s old"
             found.append(Condition(name, "late", now_us, 3, {"behind_s": round(behind_us / 1e6)}, text))
         received_us, _, _, delay_us = gateway.newest
