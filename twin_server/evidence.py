@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from twin_server import proofs
 from twin_server.log import EnterpriseLog, Ledger
 from twin_server.store import Store
 from twin_server.store.rows import StoredBatch
@@ -75,11 +76,21 @@ class _Sink(io.RawIOBase):
         return b"".join(parts)
 
 
-async def choose(store: Store, enterprise: str, span: Span, size: int) -> list[int] | None:
-    """Return a bundle's indices, rising: whole runs of numbers and what is needed to read them; None for too many."""
+class Choice(NamedTuple):
+    """What goes into a bundle: rising indices, and the runs of numbers (gateway, epoch, first, last) among them."""
+
+    indices: list[int]
+    runs: list[tuple[str, int, int, int]]
+
+
+async def choose(store: Store, enterprise: str, span: Span, log: EnterpriseLog) -> Choice | None:
+    """Choose whole runs of numbers that touch the span, and what is needed to read them; None for too many."""
+    size = log.last.size
     runs: dict[tuple[str, int], tuple[int, int]] = {}
     chosen: set[int] = set()
     async for batch in store.batches(enterprise, span.from_us, span.to_us, span.gateway, kind=""):
+        if batch.gateway == log.origin:
+            continue  # the server's own statements go by their place in the log
         key = (batch.gateway, batch.epoch)
         first, last = runs.get(key, (batch.seq, batch.seq))
         runs[key] = (min(first, batch.seq), max(last, batch.seq))
@@ -93,14 +104,16 @@ async def choose(store: Store, enterprise: str, span: Span, size: int) -> list[i
         chosen.update(entry.index for entry in page if entry.kind in ALWAYS or low <= entry.index <= high)
         since = page[-1].index + 1
     chosen = {index for index in chosen if index < size}
-    return sorted(chosen) if len(chosen) <= ENTRIES_MAX else None
+    if len(chosen) > ENTRIES_MAX:
+        return None
+    return Choice(sorted(chosen), sorted((*key, *run) for key, run in runs.items()))
 
 
 async def bundle(
-    store: Store, ledger: Ledger, enterprise: str, span: Span, indices: list[int], log: EnterpriseLog
+    store: Store, ledger: Ledger, enterprise: str, span: Span, choice: Choice, log: EnterpriseLog
 ) -> AsyncIterator[bytes]:
     """Yield the bytes of the zip; all receipts are for the size of `log.last` when this begins."""
-    last, note = log.last, log.note()
+    last, note, indices = log.last, log.note(), choice.indices
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         keys = [
@@ -114,7 +127,7 @@ async def bundle(
             for chain in await store.chains(enterprise)
             if chain.enrolled_index in indices
         ]
-        facts = _facts(log, span, len(indices)) | {"gateways": keys}
+        facts = _facts(log, span, len(indices)) | {"gateways": keys, "runs": choice.runs}
         _put(archive, "README.txt", _readme(log).encode())
         _put(archive, "checkpoint", note.encode())
         _put(archive, "log.vkey", (log.row.log_vkey + "\n").encode())
@@ -122,11 +135,11 @@ async def bundle(
         yield sink.take()
         for at in range(0, len(indices), CHUNK):
             part = indices[at : at + CHUNK]
-            proofs = [(index, await ledger.inclusion(enterprise, index, last.size)) for index in part]
+            paths = [(index, await proofs.inclusion(ledger, enterprise, index, last.size)) for index in part]
             receipts: Iterable[bytes] = [b""] * len(part)
             if last.size > 1:
                 time_s = last.time_us // 1_000_000
-                receipts = make_receipts(log.key, log.origin, last.size, last.root, time_s, proofs)
+                receipts = make_receipts(log.key, log.origin, last.size, last.root, time_s, paths)
             for index, receipt in zip(part, receipts, strict=True):
                 entry = await store.entry(enterprise, index)
                 assert entry is not None

@@ -5,6 +5,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
+from twin_server import proofs
 from twin_server.admit import Outcome, admit
 from twin_server.context import Clock
 from twin_server.log import EnterpriseLog, Ledger, Receipts
@@ -70,7 +71,7 @@ class Ingest:
         note, size = book.note().encode(), book.last.size
         proof: list[bytes] = []
         if 0 < from_size <= size:
-            proof = await self.ledger.consistency(enterprise, from_size, size)
+            proof = await proofs.consistency(self.ledger, enterprise, from_size, size)
         else:
             from_size = 0
         head = Head(row.epoch, row.seq, row.hash) if row is not None and row.seq >= 0 else None
@@ -188,7 +189,7 @@ class Ingest:
         if outcome.status == "receipt":
             receipt = receipts[outcome.index]
         elif outcome.status == "duplicate":
-            receipt = await self.ledger.receipt(enterprise, outcome.index)
+            receipt = await proofs.receipt(self.ledger, enterprise, outcome.index)
         return Verdict(outcome.epoch, outcome.seq, outcome.status, receipt, outcome.detail[:DETAIL_CHARS_MAX])
 
 

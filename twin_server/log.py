@@ -19,15 +19,15 @@ from twin_server.context import Clock
 from twin_server.keys import load_key, make_key
 from twin_server.store import Store, Transaction
 from twin_server.store.rows import Checkpoint, Enterprise, StoredBatch
-from twin_server.tree import Node, Tree, fold, levels, tile_of, wanted
+from twin_server.tree import Node, Tree, fold, levels, split_hashes, tile_of
 from twin_wire.errors import ConfigError, StoreError
 from twin_wire.keys import SigningKey
-from twin_wire.merkle import Fetch, consistency_proof, inclusion_proof, leaf_hash
+from twin_wire.merkle import inclusion_proof, leaf_hash
 from twin_wire.note import checkpoint_text, sign_note, vkey
 from twin_wire.receipt import make_receipts
 from twin_wire.records import encode_record
 from twin_wire.statement import ZERO_HASH, Chain, seal, statement_hash
-from twin_wire.tiles import TILE_HEIGHT, TILE_WIDTH, encode_entries
+from twin_wire.tiles import TILE_HEIGHT, TILE_WIDTH
 
 T = TypeVar("T")
 Receipts = Mapping[int, bytes]  # by index
@@ -112,7 +112,7 @@ class Appender:
             hashes = self.tx.tile(level, n)
             if hashes is None:
                 raise StoreError(f"tile {level}/{n} of {self.log.origin} is missing")
-            row = _split(hashes)
+            row = split_hashes(hashes)
         return fold(row[place : place + count])
 
 
@@ -197,6 +197,20 @@ class Ledger:
         """Append a statement of the server itself and return its index."""
         index, _ = await self.run(enterprise, _stating(kind, record))
         return index
+
+    async def declare_restored(self, enterprise: str) -> str:
+        """Take a new history id, stated in the log, after the data came back from a backup; return it."""
+        log = await self.open(enterprise)
+        fresh = str(uuid.uuid4())
+        record = {"size": log.last.size, "was": 0, "history_id": fresh}
+
+        def job(appender: Appender) -> None:
+            appender.tx.put_note("history_id", fresh.encode())
+            appender.state("restore", record)
+
+        await self.run(enterprise, job)
+        log.history_id = fresh
+        return fresh
 
     def sizes(self) -> dict[str, int]:
         """Return the committed size of every open log."""
@@ -292,61 +306,6 @@ class Ledger:
     def _mark(self, enterprise: str) -> Path:
         return self.keys / f"{enterprise}.size"
 
-    async def _fetch(self, enterprise: str, proof: Callable[[Fetch], object]) -> dict[Node, bytes]:
-        """Return every node a proof needs, from tiles and the unfinished ones in memory."""
-        log = await self.open(enterprise)
-        tree = log.tree.copy()
-        tiles: dict[tuple[int, int], list[bytes]] = {}
-        nodes: dict[Node, bytes] = {}
-        for node in wanted(proof):
-            level, n, place, count = tile_of(node)
-            if (level, n) not in tiles:
-                tiles[level, n] = tree.partial(level, n) or _split(await self._full(enterprise, level, n))
-            nodes[node] = fold(tiles[level, n][place : place + count])
-        return nodes
-
-    async def _full(self, enterprise: str, level: int, n: int) -> bytes:
-        hashes = await self.store.tile(enterprise, level, n)
-        if hashes is None:
-            raise StoreError(f"tile {level}/{n} of {enterprise!r} is missing")
-        return hashes
-
-    async def inclusion(self, enterprise: str, index: int, size: int) -> list[bytes]:
-        """Return the path of an entry to the root at `size`; ProofError unless index < size."""
-        nodes = await self._fetch(enterprise, lambda fetch: inclusion_proof(index, size, fetch))
-        return inclusion_proof(index, size, lambda level, at: nodes[level, at])
-
-    async def consistency(self, enterprise: str, size1: int, size2: int) -> list[bytes]:
-        """Return the proof from one size to a later one; ProofError unless 0 < size1 <= size2."""
-        nodes = await self._fetch(enterprise, lambda fetch: consistency_proof(size1, size2, fetch))
-        return consistency_proof(size1, size2, lambda level, at: nodes[level, at])
-
-    async def receipt(self, enterprise: str, index: int) -> bytes | None:
-        """Return the receipt an entry got when it was committed, byte for byte; None for the genesis entry alone."""
-        log = await self.open(enterprise)
-        signed = await self.store.checkpoint_at(enterprise, index)
-        if signed is None or signed.size < 2:
-            return None
-        path = await self.inclusion(enterprise, index, signed.size)
-        time_s = signed.time_us // 1_000_000
-        return make_receipts(log.key, log.origin, signed.size, signed.root, time_s, [(index, path)])[0]
-
-    async def tile(self, enterprise: str, level: int, n: int, width: int) -> bytes | None:
-        """Return the first `width` hashes of a tile, None when the log does not hold that many."""
-        tree = (await self.open(enterprise)).tree
-        row = tree.partial(level, n)
-        if row is not None and width <= len(row):
-            return b"".join(row[:width])
-        full = await self.store.tile(enterprise, level, n)
-        return full[: width * len(bytes(32))] if full else None
-
-    async def bundle(self, enterprise: str, n: int, width: int) -> bytes | None:
-        """Return the first `width` entries of bundle `n`, None when the log does not hold that many."""
-        entries = await self.store.entries(enterprise, n * TILE_WIDTH, width, bodies=False)
-        if len(entries) < width:
-            return None
-        return encode_entries([entry.statement for entry in entries])
-
 
 def _stating(kind: str, record: Mapping[str, object]) -> Job[int]:
     return lambda appender: appender.state(kind, record)
@@ -365,10 +324,6 @@ def _genesis(row: Enterprise, history_id: str) -> dict[str, object]:
         "history_id": history_id,
         "policy": policy,
     }
-
-
-def _split(hashes: bytes) -> list[bytes]:
-    return [hashes[at : at + 32] for at in range(0, len(hashes), 32)]
 
 
 def _read_mark(path: Path) -> int:

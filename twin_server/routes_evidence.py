@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from twin_server import proofs
 from twin_server.context import ACCESS, CLOCK, LEDGER, STORE
 from twin_server.evidence import ENTRIES_MAX, Span, bundle, choose
 from twin_server.inputs import whole
@@ -39,8 +40,8 @@ async def _proof(request: web.Request) -> web.Response:
     newest = log.last.size
     index = whole(request, "index", high=newest - 1)
     size = whole(request, "size", newest, low=index + 1, high=newest)
-    path = await ledger.inclusion(enterprise, index, size)
-    receipt = await ledger.receipt(enterprise, index)
+    path = await proofs.inclusion(ledger, enterprise, index, size)
+    receipt = await proofs.receipt(ledger, enterprise, index)
     return answer(
         {
             "index": index,
@@ -59,7 +60,7 @@ async def _consistency(request: web.Request) -> web.Response:
     newest = (await ledger.open(enterprise)).last.size
     first = whole(request, "from", low=1, high=newest)
     last = whole(request, "to", newest, low=first, high=newest)
-    path = await ledger.consistency(enterprise, first, last)
+    path = await proofs.consistency(ledger, enterprise, first, last)
     return answer({"from": first, "to": last, "path": [step.hex() for step in path]})
 
 
@@ -73,8 +74,8 @@ async def _evidence(request: web.Request) -> web.StreamResponse:
         raise not_found()
     store, ledger = request.app[STORE], request.app[LEDGER]
     log = await ledger.open(enterprise)
-    indices = await choose(store, enterprise, span, log.last.size)
-    if indices is None:
+    choice = await choose(store, enterprise, span, log)
+    if choice is None:
         raise web.HTTPRequestEntityTooLarge(ENTRIES_MAX, 0, text=f"more than {ENTRIES_MAX} entries: ask for less time")
     detail = f"{span.from_us}..{span.to_us} {span.gateway}"
     await store.audit(enterprise, Audit(request.app[CLOCK](), caller.id, "evidence", enterprise, detail))
@@ -82,7 +83,7 @@ async def _evidence(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers=headers)
     response.content_type = "application/zip"
     await response.prepare(request)
-    async for part in bundle(store, ledger, enterprise, span, indices, log):
+    async for part in bundle(store, ledger, enterprise, span, choice, log):
         await response.write(part)
     await response.write_eof()
     return response

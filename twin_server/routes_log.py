@@ -4,6 +4,7 @@ import re
 
 from aiohttp import web
 
+from twin_server import proofs
 from twin_server.context import ACCESS, LEDGER, STORE
 from twin_server.params import answer
 from twin_server.problem import not_found
@@ -36,7 +37,9 @@ async def _tile(request: web.Request) -> web.Response:
         raise not_found() from None
     ledger = request.app[LEDGER]
     data = await (
-        ledger.bundle(enterprise, n, width) if isinstance(level, str) else ledger.tile(enterprise, level, n, width)
+        proofs.bundle(ledger, enterprise, n, width)
+        if isinstance(level, str)
+        else proofs.tile(ledger, enterprise, level, n, width)
     )
     if data is None:
         raise not_found()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from twin_wire.merkle import Frontier, edge, node_hash
+from twin_wire.merkle import HASH_BYTES, Frontier, edge, node_hash
 from twin_wire.tiles import TILE_HEIGHT, TILE_WIDTH
 
 FullTile = tuple[int, int, bytes, bytes]  # level, n, its 256 hashes, the root over them
@@ -76,6 +76,11 @@ def fold(row: Sequence[bytes]) -> bytes:
     while len(nodes) > 1:
         nodes = [node_hash(nodes[at], nodes[at + 1]) for at in range(0, len(nodes), 2)]
     return nodes[0]
+
+
+def split_hashes(tile: bytes) -> list[bytes]:
+    """Return the hashes of a tile."""
+    return [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
 
 
 def tile_of(node: Node) -> tuple[int, int, int, int]:

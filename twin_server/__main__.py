@@ -1,0 +1,293 @@
+"""`twin-server`: the only file that prints and exits."""
+
+import argparse
+import asyncio
+import getpass
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from twin_server.access import Access
+from twin_server.app import wall_clock
+from twin_server.commands import parser
+from twin_server.config import Config, read_config
+from twin_server.export import Wanted, open_format
+from twin_server.log import Ledger
+from twin_server.serve import held, serve
+from twin_server.sites import Sites
+from twin_server.store import Store, open_store
+from twin_server.verify import Report, verify
+from twin_server.vouchers import extend_voucher, issue_voucher
+from twin_wire.errors import ConfigError, Error
+from twin_wire.keys import kid_text
+from twin_wire.note import parse_vkey
+
+FAULTS_SHOWN = 200
+log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 good, 1 a fault found by verify, 2 it could not be done."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        return int(globals()[f"_{options.run}"](options) or 0)
+    except Error as fault:
+        print(f"twin-server: {fault}", file=sys.stderr)
+        if fault.hint:
+            print(f"  {fault.hint}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+def _config(options: argparse.Namespace) -> Config:
+    changes: dict[str, object] = {"data": options.data, "url": options.url}
+    if options.run == "serve":
+        changes |= {"listen": options.listen, "behind_proxy": options.behind_proxy}
+        if options.tls_certificate or options.tls_key:
+            changes["tls"] = {"certificate": options.tls_certificate or "", "key": options.tls_key or ""}
+    return read_config(options.config, changes)
+
+
+@asynccontextmanager
+async def _opened(config: Config) -> AsyncIterator[tuple[Store, Ledger]]:
+    store = open_store(config.store_url)
+    ledger = Ledger(store, config.keys, wall_clock)
+    try:
+        yield store, ledger
+    finally:
+        await ledger.close()
+        await store.close()
+
+
+def _serve(options: argparse.Namespace) -> None:
+    serve(_config(options), lambda url: print(f"twin-server listens on {url}", flush=True))
+
+
+def _enterprises_add(options: argparse.Namespace) -> None:
+    config = _config(options)
+
+    async def run() -> None:
+        async with _opened(config) as (_, ledger):
+            origin = options.origin or f"{config.origin_prefix}/{options.id}"
+            made = await ledger.create(options.id, options.name or options.id, options.simulated, origin)
+            print(f"log {made.origin}\nkey {made.row.log_vkey}")
+        print("Hand this key to your regulator by another way than this server.", file=sys.stderr)
+
+    asyncio.run(run())
+
+
+def _enterprises_list(options: argparse.Namespace) -> None:
+    async def run() -> None:
+        async with _opened(_config(options)) as (store, _):
+            for row in await store.enterprises():
+                mark = "  SIMULATED" if row.simulated else ""
+                print(f"{row.id}  {row.name}  {await store.size(row.id)} entries  {row.log_vkey}{mark}")
+
+    asyncio.run(run())
+
+
+def _enterprises_restored(options: argparse.Namespace) -> None:
+    config = _config(options)
+
+    async def run() -> None:
+        async with _opened(config) as (_, ledger):
+            print(f"history {await ledger.declare_restored(options.id)}")
+        print("Gateways will offer again what this server no longer holds.", file=sys.stderr)
+
+    with held(Path(config.data)):
+        asyncio.run(run())
+
+
+def _gateways_add(options: argparse.Namespace) -> None:
+    config = _config(options)
+
+    async def run() -> str:
+        async with _opened(config) as (store, _):
+            name = options.name or options.id
+            return await issue_voucher(
+                store, config, options.enterprise, options.id, name, options.site, options.days, wall_clock()
+            )
+
+    line = asyncio.run(run())
+    if options.out:
+        _write_private(Path(options.out), line + "\n")
+        print(f"voucher in {options.out}", file=sys.stderr)
+    else:
+        print(line)
+    print("It is a secret for one gateway: edge-agent enroll gateway.toml --voucher …", file=sys.stderr)
+
+
+def _gateways_extend(options: argparse.Namespace) -> None:
+    async def run() -> None:
+        async with _opened(_config(options)) as (store, _):
+            longer = await extend_voucher(store, options.id, options.days, wall_clock())
+            print(f"the voucher of {longer.gateway} is taken until {_time(longer.expires_us)}")
+
+    asyncio.run(run())
+
+
+def _gateways_list(options: argparse.Namespace) -> None:
+    async def run() -> None:
+        async with _opened(_config(options)) as (store, _):
+            for enterprise in await store.enterprises():
+                for row in await store.gateways(enterprise.id):
+                    key, heard = kid_text(row.kid), _time(row.last_received_us)
+                    print(
+                        f"{enterprise.id}  {row.gateway}  {row.site}  key {key}  {row.epoch}/{row.seq}  heard {heard}"
+                    )
+
+    asyncio.run(run())
+
+
+def _users_add(options: argparse.Namespace) -> None:
+    if options.passphrase_file:
+        secret = _first_line(options.passphrase_file)
+    else:
+        secret = getpass.getpass("Passphrase: ")
+        if secret != getpass.getpass("Again: "):
+            raise ConfigError("the two passphrases differ")
+
+    async def run() -> None:
+        async with _opened(_config(options)) as (store, _):
+            access = Access(store, wall_clock, 1, behind_proxy=False)
+            user = await access.add_user(options.name, secret, options.role, tuple(options.enterprise or ()))
+            print(f"{user.id}  {user.name}  {user.role}")
+
+    asyncio.run(run())
+
+
+def _users_list(options: argparse.Namespace) -> None:
+    async def run() -> None:
+        async with _opened(_config(options)) as (store, _):
+            for user in await store.users():
+                print(f"{user.id}  {user.name}  {user.role}  {' '.join(user.enterprises)}")
+
+    asyncio.run(run())
+
+
+def _users_remove(options: argparse.Namespace) -> None:
+    async def run() -> None:
+        async with _opened(_config(options)) as (store, _):
+            found = [user for user in await store.users() if user.name == options.name]
+            if not found:
+                raise ConfigError(f"no user {options.name!r}")
+            await store.delete_user(found[0].id)
+
+    asyncio.run(run())
+
+
+def _tokens_add(options: argparse.Namespace) -> None:
+    async def run() -> None:
+        async with _opened(_config(options)) as (store, _):
+            access = Access(store, wall_clock, 1, behind_proxy=False)
+            enterprises = tuple(options.enterprise or ())
+            token, secret = await access.add_token(options.name, options.role, enterprises, options.days)
+            print(secret)
+            print(f"{token.id}: shown this once, only its hash is kept", file=sys.stderr)
+
+    asyncio.run(run())
+
+
+def _tokens_list(options: argparse.Namespace) -> None:
+    async def run() -> None:
+        async with _opened(_config(options)) as (store, _):
+            for token in await store.tokens():
+                until = f"until {_time(token.expires_us)}" if token.expires_us else "until removed"
+                print(f"{token.id}  {token.name}  {token.role}  {' '.join(token.enterprises)}  {until}")
+
+    asyncio.run(run())
+
+
+def _tokens_remove(options: argparse.Namespace) -> None:
+    async def run() -> None:
+        async with _opened(_config(options)) as (store, _):
+            await store.delete_token(options.id)
+
+    asyncio.run(run())
+
+
+def _verify(options: argparse.Namespace) -> int:
+    token = _first_line(options.token_file) if options.token_file else ""
+    if options.vkey:
+        parse_vkey(options.vkey)
+    quiet = not sys.stderr.isatty()
+
+    def progress(origin: str, done: int, size: int) -> None:
+        if not quiet:
+            print(f"\r{origin}: {done} of {size} entries", end="" if done < size else "\n", file=sys.stderr, flush=True)
+
+    run = verify(options.target, options.enterprise or "", token, options.vkey, not options.no_bodies, progress)
+    reports = asyncio.run(run)
+    if options.json:
+        print(msgspec.json.encode([report.as_json() for report in reports]).decode())
+    else:
+        for report in reports:
+            _print_report(report)
+    return int(any(report.faults for report in reports))
+
+
+def _print_report(report: Report) -> None:
+    mark = " SIMULATED" if report.simulated else ""
+    counts = report.counts
+    print(
+        f"{report.origin}{mark}: {counts['entries']} entries, {counts['signatures']} signatures, "
+        f"{counts['bodies']} bodies, {counts['receipts']} receipts checked; "
+        f"{counts['late']} late, {counts['given_up']} bodies given up on record"
+    )
+    for fault in report.faults[:FAULTS_SHOWN]:
+        entry = f"entry {fault.index} " if fault.index >= 0 else ""
+        print(f"  {fault.kind}: {entry}gateway {fault.gateway or '?'} batch {fault.epoch}/{fault.seq}: {fault.text}")
+    if len(report.faults) > FAULTS_SHOWN:
+        print(f"  and {len(report.faults) - FAULTS_SHOWN} more: --json shows all")
+    for gateway, epoch, seq in report.late[:FAULTS_SHOWN]:
+        print(f"  late: gateway {gateway} batch {epoch}/{seq}")
+    print("  records unaltered since sealing" if not report.faults else f"  {len(report.faults)} faults")
+
+
+def _export(options: argparse.Namespace) -> None:
+    made = open_format(options.format)
+    wanted = Wanted(
+        options.enterprise, options.from_us, options.to_us, frozenset(filter(None, options.points.split(",")))
+    )
+
+    async def run() -> None:
+        async with _opened(_config(options)) as (store, _):
+            if options.enterprise not in {row.id for row in await store.enterprises()}:
+                raise ConfigError(f"no enterprise {options.enterprise!r}")
+            with open(options.out, "wb") if options.out else sys.stdout.buffer as file:  # noqa: ASYNC230  # alone here
+                async for part in made.write(store, Sites(store), wanted):
+                    file.write(part)
+
+    asyncio.run(run())
+
+
+def _first_line(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").split("\n", 1)[0].strip()
+    except (OSError, UnicodeDecodeError) as cause:
+        raise ConfigError(f"cannot read {path}: {cause}") from cause
+
+
+def _write_private(path: Path, text: str) -> None:
+    try:
+        path.touch(mode=0o600)
+        path.write_text(text)
+    except OSError as cause:
+        raise ConfigError(f"cannot write {path}: {cause}") from cause
+
+
+def _time(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us / 1e6, UTC).isoformat(timespec="seconds") if time_us else "never"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
