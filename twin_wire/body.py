@@ -75,7 +75,7 @@ class _Shape(NamedTuple):
 
 def encode_body(batch: Batch, groups: Mapping[tuple[str, ...], int], decimals: Mapping[str, int | None]) -> bytes:
     """Return the body of `batch`; `groups` numbers each block's points, `decimals` is the declared resolution."""
-    assert len(batch.manifest) == PREFIX_BYTES
+    _check_batch(batch)
     body: dict[int, object] = {VERSION: _VERSION, MANIFEST: batch.manifest, CLOCK: list(batch.clock)}
     tables = [block.time_us for block in batch.blocks]
     if len(batch.fixes.time_us):
@@ -84,7 +84,6 @@ def encode_body(batch: Batch, groups: Mapping[tuple[str, ...], int], decimals: M
     heads: list[object] = []
     steps: list[Wide | None] = []
     for block in batch.blocks:
-        _check_block(block)
         head, part = write_times(block.time_us, origin_us)
         heads.append([groups[block.points], len(block.time_us), *head])
         steps.append(part)
@@ -105,7 +104,9 @@ def encode_body(batch: Batch, groups: Mapping[tuple[str, ...], int], decimals: M
     _put_streams(body, parts, join_steps(steps))
     if batch.events:
         body[EVENTS] = plain_events(batch.events)
-    return _compress(cbor.encode(body), text=bool(batch.events or batch.fixes.tag))
+    sent = _compress(cbor.encode(body), text=bool(batch.events or batch.fixes.tag))
+    assert len(sent) <= BODY_BYTES_MAX, "cut batches smaller"
+    return sent
 
 
 def decode_body(data: bytes, groups: Sequence[tuple[str, ...]], bytes_max: int = INFLATED_BYTES_MAX) -> Batch:
@@ -152,13 +153,21 @@ def body_manifest(data: bytes) -> bytes:
     return start[5:]
 
 
-def _check_block(block: Block) -> None:
-    rows = len(block.time_us)
-    assert 0 < rows <= ROWS_MAX
-    assert block.points, "a block without points"
-    assert block.value.shape == block.quality.shape == (len(block.points), rows)
-    assert block.value.dtype == np.float64
-    assert block.quality.dtype == np.uint8
+def _check_batch(batch: Batch) -> None:
+    """Fail on a batch that no reader would take: the caller cut it wrongly."""
+    assert len(batch.manifest) == PREFIX_BYTES
+    assert len(batch.blocks) <= BLOCKS_MAX
+    assert len(batch.fixes.time_us) <= ROWS_MAX
+    samples = FIX_COLUMNS * len(batch.fixes.time_us)
+    for block in batch.blocks:
+        rows = len(block.time_us)
+        assert 0 < rows <= ROWS_MAX
+        assert block.points, "a block without points"
+        assert block.value.shape == block.quality.shape == (len(block.points), rows)
+        assert block.value.dtype == np.float64
+        assert block.quality.dtype == np.uint8
+        samples += block.value.size
+    assert samples <= SAMPLES_MAX
 
 
 def _split_run(blocks: list[Block], decimals: Mapping[str, int | None]) -> Lanes:

@@ -198,7 +198,8 @@ def _join_floats(kind: Bytes, starts: NDArray[np.intp], number: Values) -> Value
     whole = column_kind <= DECIMALS_MAX
     value[whole] = number[starts[whole]] / _SCALES[column_kind[whole]][:, None]
     single = column_kind == FLOAT32
-    value[single] = _words(number[starts[single]]).view(np.float32)
+    with np.errstate(invalid="ignore"):  # a signalling NaN, which no encoder of ours writes
+        value[single] = _words(number[starts[single]]).view(np.float32)
     double = column_kind >= FLOAT64_LOW
     low, high = (_words(number[starts[double] + half]).astype(np.uint64) for half in (0, 1))
     value[double] = (high << np.uint64(32) | low).view(np.float64)
