@@ -99,8 +99,18 @@ def _row(header: list[str], cells: list[str], path: str, line: int, faults: Faul
         faults.append((f"{path}:raw", "is neither yes nor no"))
     if len(faults) > before:
         return None
-    texts = [given.get(c, "") for c in ("point", "device", "signal", "name", "zone", "roadway", "place")]
-    return PointRow(line, *texts, numbers, given.get("raw", "").lower() in YES)
+    return PointRow(
+        line=line,
+        point=given["point"],
+        device=given.get("device", ""),
+        signal=given.get("signal", ""),
+        name=given.get("name", ""),
+        zone=given.get("zone", ""),
+        roadway=given.get("roadway", ""),
+        place=given.get("place", ""),
+        numbers=numbers,
+        raw=given.get("raw", "").lower() in YES,
+    )
 
 
 def _number(text: str) -> float | None:

@@ -1,0 +1,301 @@
+"""The gateway process: its tasks, how they hand on what arrives, and the boundary where a failure ends the process."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import drivers
+from drivers import Arrival, Link, Positions, Ranges, Source
+from edge_agent.clock import PLAUSIBLE_US, SystemClock, Watch, read_kernel_clock
+from edge_agent.collect import Collector
+from edge_agent.conditions import OwnConditions, pack, unpack
+from edge_agent.config import Config
+from edge_agent.health import notify, watchdog_period_s
+from edge_agent.identity import Identity
+from edge_agent.manifest import build_manifest, software
+from edge_agent.page import serve_page
+from edge_agent.poll import Poller, Sink
+from edge_agent.seal import PERIOD_S, Codec, Signer, Situation, due, is_urgent, seal_batch, seal_record
+from edge_agent.store import Store
+from edge_agent.tables import LinkTable
+from edge_agent.uplink import Uplink
+from edge_agent.vitals import Vitals
+from twin_wire.errors import Error
+from twin_wire.keys import SigningKey
+from twin_wire.manifest import MANIFEST_PREFIX_BYTES, decimals_of, digest, encode_manifest, groups_index, groups_of
+from twin_wire.readings import Block, Event, Fixes, Quality
+
+IN_FLIGHT_S = 2.0  # how long a stop waits for the answer on the line
+DRAIN_S = 5.0
+LOOK_S = 1.0  # clock, watch hint
+RETAIN_S = 3_600.0
+LEARNED_S = 300.0  # how often what the detectors learned is stored
+EVENTS_KEPT = 50  # for the installer's page
+
+log = logging.getLogger(__name__)
+
+
+class Detector(Protocol):
+    """What `edge_agent.detect.build` returns."""
+
+    def feed(self, block: Block) -> list[Event]:
+        """Return begin, update and end events caused by the block."""
+
+    def active(self) -> list[dict[str, Any]]:
+        """Return the active conditions, JSON-able."""
+
+    def learned(self) -> dict[str, Any]:
+        """Return what the channels taught, JSON-able."""
+
+
+class Locator(Protocol):
+    """What `edge_agent.position.Locator` is."""
+
+    def feed(self, arrival: Ranges | Positions) -> Fixes:
+        """Return positions on the roadways."""
+
+
+class Agent:
+    """One gateway at work; made for one run."""
+
+    def __init__(self, config: Config, identity: Identity, key: SigningKey, clock: SystemClock) -> None:
+        self.config = config
+        self.identity = identity
+        self.clock = clock
+        self.manifest = build_manifest(config, identity.enterprise, identity.simulated, software())
+        self.point_specs = {point.id: point for point in self.manifest.points}
+        self.kid = key.public.kid
+        self._body = encode_manifest(self.manifest)
+        self._prefix = digest(self._body)[:MANIFEST_PREFIX_BYTES]
+        self._codec = Codec(groups_index(self.manifest), decimals_of(self.manifest))
+        self._signer = Signer(key, identity.origin, identity.gateway, clock.monotonic_ms)
+        self.store = Store(config.state, self._signer, config.quota_bytes, clock)
+        self.boot = self.store.queue.begin_boot()
+        self.collector = Collector(groups_of(self.manifest))
+        self.own = OwnConditions(self._emit)
+        watched, own = unpack(self.store.queue.conditions)
+        self.own.restore(own)
+        self._detector = _build_detector(self.manifest, watched, self.store.document("learned"))
+        self._locator = _build_locator(config, self.manifest)
+        sink = Sink(self._arrived, self.own.begin, self._end)
+        self.uplink = Uplink(identity, key, self.store, clock, sink, tls_context(config))
+        down = self.own.down_since()
+        self.pollers = [Poller(link.id, partial(self._open, link), sink, clock, down) for link in config.links]
+        self.latest: dict[tuple[str, ...], Block] = {}
+        self.events: list[Event] = []
+        self.samples = 0  # values accepted since the start
+        self.watch = Watch(clock.time_us(), round(clock.monotonic_s() * 1e6), read_kernel_clock())
+        self.started_s = clock.monotonic_s()
+        self.vitals = Vitals(self)
+        self._sealed_s = self.started_s
+        self._urgent = False
+        self._nudge = asyncio.Event()
+        self._stop = asyncio.Event()
+
+    def watched(self) -> list[dict[str, Any]]:
+        """Return the conditions that the detectors see now."""
+        return self._detector.active()
+
+    def stop(self) -> None:
+        """End the run in order: no further question, seal, try to send, close."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Work until stopped; ExceptionGroup with the first failure of a part that must not fail."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        try:
+            await self._begin()
+            async with asyncio.TaskGroup() as group, serve_page(self):
+                polls = [group.create_task(poller.run(), name=f"poll {poller.name}") for poller in self.pollers]
+                parts = (self._seal_loop, self.uplink.run, self._look_loop, self._keep_loop, _watchdog)
+                others = [group.create_task(part(), name=part.__name__) for part in parts]
+                notify("READY=1")
+                log.info("running gateway=%s boot=%d links=%d", self.identity.gateway, self.boot, len(self.pollers))
+                await self._stop.wait()
+                notify("STOPPING=1")
+                await self._end_run(polls, others)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+            await self.store.close()
+
+    async def _begin(self) -> None:
+        """Say what happened since the last run, and what this gateway is if that changed."""
+        now_us, last_ms = self.clock.time_us(), self.store.queue.last_t1_ms()
+        damaged = await self.store.record_damage()
+        if digest(self._body) != self.store.queue.manifest:
+            await self._seal_manifest(now_us // 1_000)
+        self.own.end_strangers((d.id for d in self.config.devices), (link.id for link in self.config.links), now_us)
+        numbers = {
+            "boot": float(self.boot),
+            "down_s": max(0.0, now_us / 1e6 - last_ms / 1e3),
+            "damaged": float(damaged),
+        }
+        text = f"the agent started ({software()}), boot {self.boot}"
+        self.own.begin(Event("restart", 0, "", now_us, now_us + 1, "agent/1", numbers, text))
+
+    async def _seal_manifest(self, now_ms: int) -> None:
+        documents = {digest(self._body): ("manifest", self._body)}
+        if self.manifest.structure:
+            structure = self.config.site.structure_body
+            documents[bytes.fromhex(self.manifest.structure)] = ("structure", structure)
+            sealing = partial(seal_record, self._signer, "structure", structure, now_ms, self.store.anchor)
+            await self.store.append(sealing)
+        sealing = partial(seal_record, self._signer, "manifest", self._body, now_ms, self.store.anchor)
+        await self.store.append(sealing, None, documents)
+
+    async def _end_run(self, polls: Sequence[asyncio.Task[None]], others: Sequence[asyncio.Task[None]]) -> None:
+        for poller in self.pollers:
+            poller.stop()
+        if polls:
+            await asyncio.wait(polls, timeout=IN_FLIGHT_S)
+        for task in polls:
+            task.cancel()
+        await asyncio.wait([*polls, asyncio.create_task(asyncio.sleep(0))])
+        while self.collector.rows:
+            await self._seal()
+        drained = await self.uplink.drain(DRAIN_S)
+        log.info("stopping gateway=%s unsent=%d drained=%s", self.identity.gateway, self.store.unsent, drained)
+        for task in others:
+            task.cancel()
+        await self.store.put("learned", self._detector.learned())
+
+    async def _open(self, link: LinkTable) -> tuple[Link, Sequence[Source]]:
+        opened = await drivers.open_link(link.kind, link.options, self.clock)
+        sources = opened.sources(self.config.device_options(link.id), self.config.point_options(link.id))
+        return opened, sources
+
+    def _arrived(self, arrivals: Sequence[Arrival]) -> None:
+        """Take what a link has read: columns to the collector, then through the detectors."""
+        for arrival in arrivals:
+            if isinstance(arrival, Block):
+                block = _doubted(arrival)
+                self.latest[block.points] = block
+                self.samples += int((block.quality < Quality.BAD).sum())
+                self.collector.add_block(block)
+                for event in self._detector.feed(block):
+                    self._emit(event)
+            elif self._locator is not None:
+                self.collector.add_fixes(self._locator.feed(arrival))
+
+    def _emit(self, event: Event) -> None:
+        self.collector.add_events([event])
+        self.events = [*self.events[1 - EVENTS_KEPT :], event]
+        if is_urgent(event):
+            self._urgent = True
+            self._nudge.set()
+
+    def _end(self, point: str, rule: str, numbers: Mapping[str, float]) -> None:
+        self.own.end(point, rule, numbers, self.clock.time_us())
+
+    async def _seal_loop(self) -> None:
+        while True:
+            age_s = self.clock.monotonic_s() - self._sealed_s
+            situation = Situation(
+                age_s, self.collector.samples, self.collector.events, self._urgent, self.uplink.watched
+            )
+            if due(situation):
+                await self._seal()
+            self._nudge.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.05 if self._urgent else min(LOOK_S, max(0.01, PERIOD_S - age_s))):
+                    await self._nudge.wait()
+
+    async def _seal(self) -> None:
+        """Cut what waits into a batch with the conditions as of now, and store it."""
+        self._sealed_s, self._urgent = self.clock.monotonic_s(), False
+        if not self.collector.rows:
+            return
+        batch = self.collector.take(self._prefix, self.watch.clock)
+        conditions = pack(self.watched(), self.own.active())
+        now_ms = self.clock.time_us() // 1_000
+        sealing = partial(seal_batch, self._signer, self._codec, batch, now_ms, self.store.anchor)
+        await self.store.append(sealing, conditions)
+        self.uplink.wake()
+
+    async def _look_loop(self) -> None:
+        """Watch the clock and count the gateway's own points."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now_us, mono_us = self.clock.time_us(), round(self.clock.monotonic_s() * 1e6)
+            for event in self.watch.look(now_us, mono_us, read_kernel_clock()):
+                log.info("clock %s", event.text)
+                self.own.begin(event)
+            block = self.vitals.look()
+            if block is not None:
+                self.latest[block.points] = block
+                self.collector.add_block(block)
+
+    async def _keep_loop(self) -> None:
+        """Delete what is old and safe, and store what the detectors learned."""
+        since_s = RETAIN_S
+        while True:
+            if since_s >= RETAIN_S:
+                await self.store.retain(round(self.config.queue.keep_days * 86_400_000))
+                since_s = 0.0
+            await asyncio.sleep(LEARNED_S)
+            since_s += LEARNED_S
+            await self.store.put("learned", self._detector.learned())
+
+
+def _doubted(block: Block) -> Block:
+    """Mark good values taken under a clock that was never set."""
+    if len(block.time_us) and block.time_us[0] < PLAUSIBLE_US:
+        quality = block.quality.copy()
+        quality[quality == Quality.GOOD] = Quality.CLOCK_UNSURE
+        return block._replace(quality=quality)
+    return block
+
+
+async def _watchdog() -> None:
+    period_s = watchdog_period_s()
+    while period_s:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(period_s)
+
+
+def _build_detector(manifest: Any, active: list[dict[str, Any]], learned: dict[str, Any]) -> Detector:
+    from edge_agent.detect import build
+
+    return build(manifest, {"active": active, "learned": learned})
+
+
+def _build_locator(config: Config, manifest: Any) -> Locator | None:
+    if config.site.structure is None or not config.anchors:
+        return None
+    from edge_agent.position import Locator as Located
+
+    return Located(config.site.structure, manifest)
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """Return how to check the server's certificate where a private authority signed it, None for the usual ones."""
+    if not config.uplink.ca_file:
+        return None
+    return ssl.create_default_context(cafile=str(config.folder / config.uplink.ca_file))
+
+
+async def work(config: Config, identity: Identity, key: SigningKey) -> int:
+    """Run one agent; return the exit code. The boundary of the process: whatever a part could not handle ends here."""
+    try:
+        agent = Agent(config, identity, key, SystemClock())
+        await agent.run()
+    except Exception as error:  # the boundary: say why, stop, let the supervisor start a new process
+        for cause in _causes(error):
+            hint = cause.hint if isinstance(cause, Error) else ""
+            log.critical("stopped error=%r hint=%s", cause, hint, exc_info=None if isinstance(cause, Error) else cause)
+        return 1
+    return 0
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [cause for part in error.exceptions for cause in _causes(part)]
+    return [error]

@@ -1,0 +1,140 @@
+"""Looks at everything a gateway needs and says of each whether it is well, and what to do if not; changes nothing."""
+
+import importlib.util
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import aiohttp
+
+import drivers
+from edge_agent.clock import NONE, PLAUSIBLE_US, SystemClock, read_kernel_clock
+from edge_agent.config import Config
+from edge_agent.identity import Identity, key_path, load_identity
+from twin_wire.errors import ConfigError
+from twin_wire.keys import kid_text
+
+PACKAGES = ("twin_wire", "drivers", "buffering", "edge_agent", "twin_server", "hardware_sim")
+TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at; `advice` is empty when it is well."""
+
+    what: str
+    seen: str
+    advice: str = ""
+
+
+async def examine(config: Config) -> list[Finding]:
+    """Return a finding for everything that was looked at, in the order to mend it."""
+    findings = [_packages(), _state_folder(config), _disk(config), _clock(), *_ports(config)]
+    findings += await open_sources(config)
+    try:
+        identity, key = load_identity(config)
+    except ConfigError as error:
+        findings.append(Finding("enrolment", str(error), error.hint))
+        return findings
+    findings.append(Finding("enrolment", f"epoch {identity.epoch}, key {kid_text(key.public.kid)}"))
+    findings.append(_key_file(config, identity))
+    findings.append(await _server(config, identity))
+    return findings
+
+
+def _packages() -> Finding:
+    """Another distribution may have overwritten a package with so plain a name; then they do not lie together."""
+    folders = {}
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        folders[name] = Path(spec.origin).parent.parent if spec and spec.origin else None
+    home = folders["edge_agent"]
+    strangers = [name for name, folder in folders.items() if folder != home]
+    if strangers:
+        advice = "install mine-twin into an environment of its own (pipx install mine-twin[edge])"
+        return Finding("packages", f"not beside edge_agent: {', '.join(strangers)}", advice)
+    return Finding("packages", f"all in {home}")
+
+
+def _state_folder(config: Config) -> Finding:
+    folder = config.state if config.state.exists() else config.folder
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding(
+            "state folder", f"{folder} cannot be written by uid {os.geteuid()}", "change its owner or the user"
+        )
+    return Finding("state folder", str(config.state))
+
+
+def _disk(config: Config) -> Finding:
+    folder = config.state if config.state.exists() else config.folder
+    free = shutil.disk_usage(folder).free
+    queue = config.state / "queue.db"
+    wanted = config.quota_bytes + (16 << 20) - (queue.stat().st_size if queue.exists() else 0)
+    seen = f"{free >> 20} MiB free, the queue may take {config.quota_bytes >> 20} MiB"
+    return Finding("disk", seen, "" if free >= wanted else "free the disk, or lower queue.quota_mb")
+
+
+def _clock() -> Finding:
+    clock, now_us = read_kernel_clock(), SystemClock().time_us()
+    if now_us < PLAUSIBLE_US:
+        return Finding("clock", "was never set", "set it: NTP, a GNSS receiver, or a clock chip with a battery")
+    if clock.sync == NONE:
+        return Finding("clock", "is not synchronised", "point systemd-timesyncd or chrony at a server of the site")
+    return Finding("clock", f"is synchronised, error at most {clock.error_us / 1e3:.1f} ms")
+
+
+def _ports(config: Config) -> Iterator[Finding]:
+    for link in config.links:
+        port = link.options.get("port")
+        if not isinstance(port, str):
+            continue
+        path, what = Path(port), f"port of {link.id}"
+        if not path.exists():
+            yield Finding(what, f"{port} is not there", "plugged in? look in /dev/serial/by-path")
+        elif not os.access(path, os.R_OK | os.W_OK):
+            yield Finding(what, f"{port} may not be used", "add the user to the group dialout")
+        elif not path.is_symlink() and port.startswith("/dev/tty"):
+            yield Finding(what, f"{port} changes when adapters are re-plugged", "use its name in /dev/serial/by-path")
+        else:
+            yield Finding(what, f"{port} is there")
+
+
+async def open_sources(config: Config) -> list[Finding]:
+    """Return a finding for every link whose driver refuses its devices or points; opens no port."""
+    findings: list[Finding] = []
+    for link in config.links:
+        opened = await drivers.open_link(link.kind, link.options, SystemClock())
+        try:
+            opened.sources(config.device_options(link.id), config.point_options(link.id))
+        except ConfigError as error:
+            found = error.faults or (("", str(error)),)
+            findings += [
+                Finding(f"link {link.id}", f"{path}: {message}", error.hint or "mend it") for path, message in found
+            ]
+        finally:
+            await opened.close()
+    return findings
+
+
+def _key_file(config: Config, identity: Identity) -> Finding:
+    path = key_path(config.state, identity.epoch)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    advice = f"chmod 600 {path}" if mode & 0o077 else ""
+    return Finding("key file", f"{path} has mode {mode:o}", advice)
+
+
+async def _server(config: Config, identity: Identity) -> Finding:
+    from edge_agent.agent import tls_context
+
+    url = f"{identity.server.rstrip('/')}/healthz"
+    try:
+        connector = aiohttp.TCPConnector(ssl=tls_context(config) or True)
+        async with aiohttp.ClientSession(connector=connector, timeout=TIMEOUT) as session, session.get(url) as response:
+            if response.status != 200:
+                return Finding("server", f"{url} answers {response.status}", "is this the server of the voucher?")
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        advice = "the agent works without it and sends later; check cable, DNS, proxy and certificate"
+        return Finding("server", f"{url}: {type(error).__name__}: {error}", advice)
+    return Finding("server", f"{identity.server} answers")
