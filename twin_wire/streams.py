@@ -32,6 +32,7 @@ class Streams(NamedTuple):
 def write_lanes(parts: Sequence[Lanes]) -> Streams:
     """Return the streams of all parts in order."""
     code = np.concatenate([part.code for part in parts])
+    assert len(code) <= LANES_MAX
     first = np.concatenate([part.first for part in parts])
     halves: list[Bytes] = []
     planes: list[list[bytes]] = [[] for _ in range(PLANES_MAX)]

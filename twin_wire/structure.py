@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any, Literal, NoReturn
 
 import msgspec
@@ -12,13 +10,12 @@ import msgspec
 from twin_wire.errors import FormatError
 from twin_wire.ids import is_id, is_name
 from twin_wire.records import decode_record, encode_record
+from twin_wire.structure_faults import Fault, Table, find_faults
 
 STRUCTURE_BYTES_MAX = 4 << 20  # of the JSON text, and of the body inflated
 ROWS_MAX = 20_000  # in any one table
-CURVE_POINTS_MAX = 1_000
-COORDINATE_M_MAX = 1e7  # keeps lengths and millimetres exact wherever they are computed
 FAULTS_MAX = 200  # a file of the wrong kind is not worth more lines
-DEPTH_MAX = 8
+REVISION_MAX = 1_000_000
 
 
 class Junction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,7 +135,8 @@ def read_structure(data: bytes) -> Structure:
     if len(data) > STRUCTURE_BYTES_MAX:
         raise FormatError(f"a structure document has at most {STRUCTURE_BYTES_MAX} bytes")
     try:
-        document = json.loads(data, object_pairs_hook=_object, parse_constant=_no_constant)
+        # A byte order mark is what Windows editors leave; other encodings than UTF-8 are refused.
+        document = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_constant)
     except RecursionError as error:
         raise FormatError("structure: nested too deeply") from error
     except ValueError as error:
@@ -181,130 +179,45 @@ def _build(document: object) -> Structure:
     """Return the checked structure of a plain document; all faults are collected before it raises."""
     if not isinstance(document, dict):
         raise FormatError("structure: not an object")
-    found: list[tuple[str, str]] = []
-    tables: dict[str, tuple[msgspec.Struct, ...]] = {}
-    for table, kind in TABLES.items():
-        tables[table] = tuple(_rows(table, kind, document.get(table, ()), found))
-    head = {key: value for key, value in document.items() if key not in TABLES}
+    found: list[Fault] = []
+    tables = {name: _read_table(name, kind, document.get(name, ()), found) for name, kind in TABLES.items()}
+    head: Structure | None = None
     try:
-        structure = msgspec.convert(head, Structure)
+        head = msgspec.convert({key: value for key, value in document.items() if key not in TABLES}, Structure)
     except msgspec.ValidationError as error:
-        raise _refusal([("$", str(error)), *found]) from error
-    structure = msgspec.structs.replace(structure, **tables)
-    found.extend(faults(structure))
-    if found:
-        raise _refusal(found)
-    return structure
+        found.insert(0, ("$", str(error)))
+    if head is not None:
+        found += _head_faults(head)
+    found += find_faults(tables)
+    if found or head is None:
+        path, message = found[0]
+        raise FormatError(f"structure: {message} at {path} ({len(found)} faults)", faults=tuple(found[:FAULTS_MAX]))
+    return msgspec.structs.replace(head, **{name: table.rows for name, table in tables.items()})
 
 
-def _refusal(found: list[tuple[str, str]]) -> FormatError:
-    path, message = found[0]
-    listed = tuple(found[:FAULTS_MAX])
-    return FormatError(f"structure: {message} at {path} ({len(found)} faults)", faults=listed)
-
-
-def _rows(
-    table: str, kind: type[msgspec.Struct], rows: object, found: list[tuple[str, str]]
-) -> Iterator[msgspec.Struct]:
-    if not isinstance(rows, list | tuple):
-        found.append((f"$.{table}", "not a list"))
-        return
-    if len(rows) > ROWS_MAX:
-        found.append((f"$.{table}", f"more than {ROWS_MAX} rows"))
-        return
+def _read_table(name: str, kind: type[msgspec.Struct], rows: object, found: list[Fault]) -> Table:
+    if not isinstance(rows, list | tuple) or len(rows) > ROWS_MAX:
+        found.append((f"$.{name}", f"not a list of at most {ROWS_MAX} rows"))
+        return Table((), (), frozenset())
+    sound: list[msgspec.Struct] = []
+    places: list[int] = []
+    ids = [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
     for place, row in enumerate(rows):
         try:
-            yield msgspec.convert(row, kind)
+            sound.append(msgspec.convert(row, kind))
         except msgspec.ValidationError as error:
-            found.append((f"$.{table}[{place}]", str(error)))
+            found.append((f"$.{name}[{place}]", str(error)))
+            continue
+        places.append(place)
+    return Table(tuple(sound), tuple(places), frozenset(ids))
 
 
-def faults(structure: Structure) -> Iterator[tuple[str, str]]:
-    """Yield every inconsistency inside `structure` as (path, message)."""
+def _head_faults(structure: Structure) -> Iterator[Fault]:
     if structure.version != 1:
         yield "$.version", f"version {structure.version} is not known"
     if not is_id(structure.site):
         yield "$.site", "not an identifier"
     if not (is_name(structure.name) and is_name(structure.datum)):
         yield "$.name", "name or datum is not a printable text"
-    for table in TABLES:
-        yield from _table_faults(table, getattr(structure, table))
-    yield from _roadway_faults(structure)
-    yield from _reference_faults(structure)
-    yield from _zone_cycle_faults(structure)
-
-
-def _table_faults(table: str, rows: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
-    seen: set[str] = set()
-    for place, row in enumerate(rows):
-        path = f"$.{table}[{place}]"
-        if not is_id(row.id):
-            yield f"{path}.id", f"{row.id[:80]!r} is not an identifier"
-        if row.id in seen:
-            yield f"{path}.id", f"{row.id[:80]!r} is there twice"
-        seen.add(row.id)
-        if not is_name(row.name):
-            yield f"{path}.name", "not a printable name"
-        for field, value in msgspec.structs.asdict(row).items():
-            yield from _number_faults(f"{path}.{field}", field, value)
-
-
-def _number_faults(path: str, field: str, value: object) -> Iterator[tuple[str, str]]:
-    signed = field in ("x_m", "y_m", "z_m", "crest_m", "path", "curve", "storage")
-    if isinstance(value, float | int) and not isinstance(value, bool):
-        if not math.isfinite(value) or abs(value) > COORDINATE_M_MAX:
-            yield path, f"not within ±{COORDINATE_M_MAX:.0f}"
-        elif value < 0 and not signed:
-            yield path, "negative"
-    elif isinstance(value, tuple):
-        if len(value) > CURVE_POINTS_MAX:
-            yield path, f"more than {CURVE_POINTS_MAX} points"
-        if not all(math.isfinite(number) and abs(number) <= 1e12 for row in value for number in row):
-            yield path, "a number is not usable"
-        if field in ("curve", "storage") and any(a[0] >= b[0] for a, b in pairwise(value)):
-            yield path, "the first numbers of the pairs have to rise"
-
-
-def _roadway_faults(structure: Structure) -> Iterator[tuple[str, str]]:
-    junctions = {junction.id for junction in structure.junctions}
-    for place, roadway in enumerate(structure.roadways):
-        for field, end in (("from", roadway.start), ("to", roadway.end)):
-            if end not in junctions:
-                yield f"$.roadways[{place}].{field}", f"no junction {end[:80]!r}"
-        if not roadway.length_m > 0:
-            yield f"$.roadways[{place}].length_m", "not above 0"
-
-
-def _reference_faults(structure: Structure) -> Iterator[tuple[str, str]]:
-    ids = {table: {row.id for row in getattr(structure, table)} for table in TABLES}
-    lengths = {roadway.id: roadway.length_m for roadway in structure.roadways}
-    named: list[tuple[str, str, str, str]] = []
-    for table, field, target in (
-        ("roadways", "zone", "zones"),
-        ("zones", "parent", "zones"),
-        ("controls", "serves", "zones"),
-        ("ponds", "zone", "zones"),
-        ("exits", "junction", "junctions"),
-        ("controls", "roadway", "roadways"),
-        ("refuges", "roadway", "roadways"),
-    ):
-        rows = getattr(structure, table)
-        named += [(f"$.{table}[{n}].{field}", getattr(row, field), target, field) for n, row in enumerate(rows)]
-    for path, text, target, field in named:
-        optional = field in ("zone", "parent", "serves")
-        if text not in ids[target] and not (optional and text == ""):
-            yield path, f"no {target[:-1]} {text[:80]!r}"
-    for table in ("controls", "refuges"):
-        for place, row in enumerate(getattr(structure, table)):
-            if row.chainage_m > lengths.get(row.roadway, math.inf):
-                yield f"$.{table}[{place}].chainage_m", "beyond the end of the roadway"
-
-
-def _zone_cycle_faults(structure: Structure) -> Iterator[tuple[str, str]]:
-    parents = {zone.id: zone.parent for zone in structure.zones}
-    for place, zone in enumerate(structure.zones):
-        above, steps = zone.parent, 0
-        while above and steps <= DEPTH_MAX:
-            above, steps = parents.get(above, ""), steps + 1
-        if steps > DEPTH_MAX:
-            yield f"$.zones[{place}].parent", f"more than {DEPTH_MAX} zones in one another, or a circle"
+    if not 0 <= structure.revision <= REVISION_MAX:
+        yield "$.revision", f"not within 0 to {REVISION_MAX}"
