@@ -9,7 +9,7 @@ from importlib import import_module
 
 from aiohttp import web
 
-from twin_server import metrics, pages, routes_evidence, routes_gateway, routes_log, routes_session
+from twin_server import metrics, pages, routes_evidence, routes_gateway, routes_log, routes_session, timekeeper
 from twin_server.access import Access
 from twin_server.attempts import Pace
 from twin_server.config import Config
@@ -56,6 +56,7 @@ def make_app(config: Config, clock: Clock = wall_clock) -> web.Application:
     app[REQUESTS] = Requests()
     app[FAILED] = asyncio.Event()
     app.cleanup_ctx.append(_lifetime)
+    app.cleanup_ctx.append(timekeeper.lifetime)
     app.on_response_prepare.append(_secure)
     for part in (metrics, routes_session, routes_gateway, routes_log, routes_evidence):
         part.add_routes(app)
@@ -102,6 +103,7 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
 
 async def _secure(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(SECURITY_HEADERS)
+    response.headers["Server"] = "twin-server"
     if request.app[ACCESS].is_secure(request):
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
 

@@ -179,6 +179,8 @@ class Ledger:
                 log, said = await self._load(enterprise)
                 for kind, record in said:
                     await self._run(enterprise, log, _stating(kind, record))
+                if said:
+                    await asyncio.to_thread(_write_mark, self._mark(enterprise), log.last.size)
                 self._logs[enterprise] = log
             return self._logs[enterprise]
 
@@ -217,12 +219,16 @@ class Ledger:
         return {enterprise: log.last.size for enterprise, log in self._logs.items()}
 
     async def close(self) -> None:
-        """Let every commit under way finish and remember the sizes, to notice a restored backup at the next start."""
+        """Let every commit under way finish and remember the sizes."""
         runners = [log.runner for log in self._logs.values() if log.runner is not None]
         if runners:
             await asyncio.wait(runners)
-        for enterprise, log in self._logs.items():
-            await asyncio.to_thread(_write_mark, self._mark(enterprise), log.tree.size)
+        await self.remember_sizes()
+
+    async def remember_sizes(self) -> None:
+        """Note beside the keys how large each log is: a database that is smaller at the next start was restored."""
+        for enterprise, log in list(self._logs.items()):
+            await asyncio.to_thread(_write_mark, self._mark(enterprise), log.last.size)
 
     async def _drain(self, enterprise: str, log: EnterpriseLog) -> None:
         while log.waiting:
@@ -334,4 +340,7 @@ def _read_mark(path: Path) -> int:
 
 
 def _write_mark(path: Path, size: int) -> None:
-    path.write_text(f"{size}\n")
+    try:
+        path.write_text(f"{size}\n")
+    except OSError as cause:
+        raise StoreError(f"cannot write {path}: {cause}") from cause
