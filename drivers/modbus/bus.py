@@ -21,7 +21,7 @@ TCP_REQUEST_S, TCP_REGISTER_S = 0.0002, 0.000_002
 
 
 class Answered(NamedTuple):
-    """An answer and when: last byte of the question sent, first byte of the answer received (monotonic)."""
+    """An answer and when: last byte of the question sent, first byte of the answer received (monotonic, in order)."""
 
     reply: Reply
     sent_s: float
@@ -131,9 +131,10 @@ class Bus:
                 self._stale(chunk.data, stats)
                 self._last_byte_s = chunk.time_s
             ready_s = max(self._fence.quiet_until_s(request.unit), self._last_byte_s + self._line.gap_s)
-            if ready_s + needed_s > deadline_s:
+            now_s = self.clock.monotonic_s()
+            if max(ready_s, now_s) + needed_s > deadline_s:
                 raise LinkError(f"unit {request.unit}: the line is not free in time", "read again when pace() says so")
-            if self.clock.monotonic_s() >= ready_s:
+            if now_s >= ready_s:
                 return
             chunk = await self._line.receive(ready_s)
             if chunk.data:
@@ -191,7 +192,7 @@ class Bus:
             if reply is not None:
                 if framing.noise_bytes > noise:  # the first byte was not the answer's
                     first_s = max(first_s, chunk.time_s - len(reply.frame) * line.char_s)
-                return Answered(reply, sent_s, max(first_s, sent_s))
+                return Answered(reply, min(sent_s, first_s), first_s)
             if framing.hopeless():
                 return None
             if first_s:

@@ -40,7 +40,7 @@ class Framing(Protocol):
         """Tell whether no answer can follow any more, however long one waits."""
 
     def broken(self) -> bool:
-        """Tell whether the stream itself has lost its structure and has to be made anew."""
+        """Tell, after giving up, whether the stream has lost its structure and has to be made anew."""
 
     def verdict(self) -> Verdict:
         """Return what to say and count when the request is given up now."""

@@ -74,8 +74,8 @@ class TcpFraming:
         return bool(self._refused) or self._broken
 
     def broken(self) -> bool:
-        """Tell whether what came is not Modbus TCP: the connection has to be made anew."""
-        return self._broken
+        """Tell, after giving up, whether the stream is lost: not Modbus TCP, or half an answer and no more."""
+        return self._broken or bool(self._buffer)
 
     def verdict(self) -> Verdict:
         """Return why there is no answer."""

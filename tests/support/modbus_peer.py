@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import pty
+import time
 import tty
 from collections.abc import AsyncIterator, Callable, Iterable
 
@@ -80,7 +81,8 @@ class RtuPeer:
 
     def send(self, data: bytes) -> None:
         if self._master >= 0:
-            os.write(self._master, data)
+            with contextlib.suppress(OSError):
+                os.write(self._master, data)
 
     def close(self) -> None:
         if self._master >= 0:
@@ -125,6 +127,7 @@ class TcpPeer:
         self.connections = 0
         self.port = 0
         self._writers: list[asyncio.StreamWriter] = []
+        self._clients: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def serve(self) -> AsyncIterator["TcpPeer"]:
@@ -135,6 +138,7 @@ class TcpPeer:
         finally:
             server.close()
             self.drop()
+            await asyncio.gather(*self._clients, return_exceptions=True)
             await server.wait_closed()
 
     def drop(self) -> None:
@@ -144,6 +148,9 @@ class TcpPeer:
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
         self._writers.append(writer)
         loop = asyncio.get_running_loop()
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -167,8 +174,6 @@ class SystemClock:
     """The clocks of this machine, as the agent hands them to drivers."""
 
     def time_us(self) -> int:
-        import time
-
         return time.time_ns() // 1000
 
     def monotonic_s(self) -> float:

@@ -1,0 +1,153 @@
+"""Every driver against its stand-in, on a good line and on bad ones: a value is right, or there is none."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drivers import DRIVERS, Ranges, Source
+from tests.support.driver_stand_ins import STAND_INS, TIMEOUT_S, Bench, Case
+from tests.support.modbus_peer import SystemClock
+from twin_wire.errors import LinkError
+from twin_wire.readings import Block, Quality
+
+CASES = [(kind, name) for kind, (_, cases) in STAND_INS.items() for name in cases]
+
+
+def with_bench(kind: str, name: str, check: Callable[[Bench, Case], Any]) -> None:
+    opened, cases = STAND_INS[kind]
+
+    async def main() -> None:
+        async with opened(cases[name]) as bench:
+            await check(bench, cases[name])
+
+    asyncio.run(main())
+
+
+async def read(source: Source, seconds: float | None = None) -> list[Any]:
+    """Read as the poll loop does: not before the fence, with the budget the source asks for."""
+    clock = SystemClock()
+    pace = source.pace()
+    await asyncio.sleep(max(0.0, pace.quiet_until_s - clock.monotonic_s()))
+    return await source.read(clock.monotonic_s() + (pace.budget_s if seconds is None else seconds))
+
+
+def check_right(source: Source, arrivals: list[Any], expected: dict[str, float]) -> None:
+    for arrival in arrivals:
+        if isinstance(arrival, Ranges):
+            assert set(zip(arrival.tag, arrival.anchor_id, arrival.distance_mm, strict=True)) == {(11, 3, 40_000)}
+            assert arrival.anchor_device == source.group.device
+            continue
+        assert isinstance(arrival, Block)
+        assert arrival.points == source.group.points
+        assert arrival.value.shape == arrival.quality.shape == (len(arrival.points), len(arrival.time_us))
+        assert np.all(np.diff(arrival.time_us) >= 0)
+        for point, value, quality in zip(arrival.points, arrival.value[:, 0], arrival.quality[:, 0], strict=True):
+            assert quality == Quality.GOOD
+            assert value == expected[point]
+
+
+def test_every_kind_of_link_has_a_stand_in() -> None:
+    assert STAND_INS.keys() == DRIVERS.keys()
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_the_first_answer_is_taken_or_lost_and_never_wrong(kind: str, name: str) -> None:
+    async def check(bench: Bench, case: Case) -> None:
+        [source, *_], [expected, *_] = bench.sources, bench.expected
+        seconds = TIMEOUT_S if kind == "linktrack" else None
+        if case.outcome == "lost":
+            with pytest.raises(LinkError):
+                await read(source, seconds)
+            assert source.stats.samples == 0
+        else:
+            arrivals = await read(source, seconds)
+            check_right(source, arrivals, expected)
+            assert source.stats.samples > 0
+            assert source.fault is None
+
+    with_bench(kind, name, check)
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_after_the_fault_every_source_gives_its_own_values(kind: str, name: str) -> None:
+    async def check(bench: Bench, case: Case) -> None:
+        good = 0
+        for turn in range(3):
+            seconds = TIMEOUT_S * (4 if turn else 1) if kind == "linktrack" else None
+            for source, expected in zip(bench.sources, bench.expected, strict=True):
+                try:
+                    arrivals = await read(source, seconds)
+                except LinkError:
+                    assert turn == 0, "the fault was over"
+                    continue
+                check_right(source, arrivals, expected)
+                good += 1
+        assert good >= 3 * len(bench.sources) - 1
+        lost = case.outcome == "lost"
+        failures = sum(
+            s.stats.timeouts + s.stats.crc_errors + s.stats.rejected + s.stats.exceptions for s in bench.sources
+        )
+        assert failures >= lost
+
+    with_bench(kind, name, check)
+
+
+@pytest.mark.parametrize("kind", DRIVERS)
+def test_the_time_of_a_sample_lies_between_asking_and_hearing(kind: str) -> None:
+    async def check(bench: Bench, _case: Case) -> None:
+        clock = SystemClock()
+        before_us = clock.time_us()
+        arrivals = await read(bench.sources[0], 1.0)
+        after_us = clock.time_us()
+        half_us = bench.sources[0].pace().half_width_us
+        for arrival in arrivals:
+            assert before_us - 3000 <= arrival.time_us[0] <= after_us
+        assert 0 <= half_us <= after_us - before_us
+
+    with_bench(kind, "good line", check)
+
+
+@pytest.mark.parametrize("kind", DRIVERS)
+def test_the_raw_bytes_of_the_newest_exchange_can_be_seen(kind: str) -> None:
+    async def check(bench: Bench, _case: Case) -> None:
+        await read(bench.sources[0], 1.0)
+        [exchange] = bench.sources[0].exchanges()
+        assert exchange.answer
+        assert (exchange.request == b"") == (kind == "linktrack")
+
+    with_bench(kind, "good line", check)
+
+
+@pytest.mark.parametrize("kind", DRIVERS)
+def test_closing_ends_a_read_with_a_link_error_and_the_link_can_be_used_again(kind: str) -> None:
+    async def check(bench: Bench, _case: Case) -> None:
+        source = bench.sources[0]
+        reading = asyncio.create_task(read(source, 1.0))
+        await asyncio.sleep(0.05)
+        await bench.link.close()
+        with pytest.raises(LinkError):
+            await reading
+        assert not bench.link.connected
+        await asyncio.sleep(2 * TIMEOUT_S)
+        await read(source, 2.0)
+        assert bench.link.connected
+
+    with_bench(kind, "silence", check)
+
+
+@pytest.mark.parametrize("kind", DRIVERS)
+def test_a_read_keeps_its_deadline_whatever_the_line_does(kind: str) -> None:
+    async def check(bench: Bench, _case: Case) -> None:
+        clock = SystemClock()
+        for seconds in (0.0, 0.05, 0.5):
+            begin_s = clock.monotonic_s()
+            with pytest.raises(LinkError):
+                await bench.sources[0].read(begin_s + seconds)
+            assert clock.monotonic_s() - begin_s < seconds + 0.15
+            if kind == "linktrack":
+                return
+
+    with_bench(kind, "silence", check)
