@@ -157,6 +157,8 @@ def record_summary(entry: StoredBatch) -> dict[str, Any]:
             record = decode_record(entry.body)
             return {"digest": entry.digest.hex(), "site": record.get("site"), "revision": record.get("revision")}
         summary = {name: _plain(value) for name, value in decode_record(entry.body).items()}
+        if "received_ms" in summary:  # the server's times of receipt: for auditors, not for people
+            summary["received_ms"] = len(summary["received_ms"])
         if entry.kind in ("rotate", "revoke"):
             summary.setdefault("kid", kid_text(read(entry.statement).kid))
         return summary
@@ -177,7 +179,9 @@ def sentence(kind: str, gateway: str, summary: Mapping[str, Any]) -> str:
         "structure": f"Gateway {gateway} sent a structure document, revision {summary.get('revision', '?')}.",
         "gap": f"Gateway {gateway} says that {_count(summary)} batches are missing: {summary.get('reason', '?')}.",
         "silence": f"Gateway {who} is {summary.get('rule', 'silent')}" + _ended(summary),
-        "clock": f"The clock of gateway {who} runs ahead" + _ended(summary),
+        "clock": f"The clock of gateway {who} runs ahead" + _ended(summary)
+        if "rule" in summary
+        else "The server stated when it received the entries before.",
         "fork": f"Two statements of gateway {who} contradict each other: {summary.get('reason', '?')}",
         "restore": "The server's data was restored from an older copy; gateways send again what is missing.",
         "acknowledgement": f"{summary.get('by', '?')} acknowledged {summary.get('rule')} of "

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
+from multidict import MultiMapping
 
 from twin_server.access import Caller
 from twin_server.context import ACCESS
@@ -79,17 +80,17 @@ def authorised(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResp
         access = request.app[ACCESS]
         enterprise = await access.enterprise(request, *route.roles) if "{e}" in route.path else ""
         caller = await access.caller(request)
-        return await route.handler(Call(request, caller, enterprise, read(request, route.parameters)))
+        return await route.handler(Call(request, caller, enterprise, read(request.query, route.parameters)))
 
     handle.__doc__ = route.handler.__doc__
     return handle
 
 
-def read(request: web.Request, parameters: tuple[Parameter, ...]) -> dict[str, Any]:
+def read(query: MultiMapping[str], parameters: tuple[Parameter, ...]) -> dict[str, Any]:
     """Return every parameter's value; 400 for one unknown, missing, given twice, malformed or out of bounds."""
     known = {parameter.name: parameter for parameter in parameters}
     given: dict[str, str] = {}
-    for name, text in request.query.items():
+    for name, text in query.items():
         if name not in known:
             raise bad(name[:40], f"not a parameter of this route; it knows {', '.join(known) or 'none'}")
         if name in given:
