@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal
@@ -20,6 +21,7 @@ DEVICES_MAX = 4_000
 ANCHORS_MAX = 1_000
 LIMITS_MAX = 16
 DECIMALS_MAX = 9
+_DATE = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -221,6 +223,8 @@ def _one_point_faults(path: str, point: PointSpec) -> Iterator[tuple[str, str]]:
         yield path, "unit or name is not a printable text"
     if not 0 <= point.decimals <= DECIMALS_MAX:
         yield f"{path}.decimals", f"not within 0 to {DECIMALS_MAX}"
+    if point.calibrated and _DATE.fullmatch(point.calibrated) is None:
+        yield f"{path}.calibrated", "not a date like 2026-11-24"
     if any(text and not is_id(text) for text in (point.zone, point.roadway)):
         yield path, "zone or roadway is not an identifier"
     numbers = [point.range_low, point.range_high, point.chainage_m]
