@@ -3,7 +3,15 @@
 import pytest
 
 from twin_server.tree import FullTile, Tree, fold, levels, split_hashes, tile_of, wanted
-from twin_wire.merkle import EMPTY_ROOT, consistency_proof, inclusion_proof, leaf_hash, root_of, verify_consistency
+from twin_wire.merkle import (
+    EMPTY_ROOT,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    root_of,
+    verify_consistency,
+    verify_inclusion,
+)
 from twin_wire.tiles import TILE_HEIGHT, TILE_WIDTH
 
 SIZES = (1, 2, 3, 255, 256, 257, 511, 512, 1000)
@@ -74,4 +82,6 @@ def test_every_node_a_proof_wants_can_be_folded_from_a_tile() -> None:
         nodes = {at: node(*at) for at in wanted(lambda fetch, old=old: consistency_proof(old, size, fetch))}
         proof = consistency_proof(old, size, lambda level, index, held=nodes: held[level, index])
         verify_consistency(old, size, proof, root_of(_leaves(old)), tree.root())
-    assert len(wanted(lambda fetch: inclusion_proof(0, size, fetch))) == len(inclusion_proof(0, size, node))
+    nodes = {at: node(*at) for at in wanted(lambda fetch: inclusion_proof(5, size, fetch))}
+    path = inclusion_proof(5, size, lambda level, index: nodes[level, index])
+    verify_inclusion(_leaves(6)[5], 5, size, path, tree.root())

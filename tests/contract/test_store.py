@@ -1,0 +1,364 @@
+"""What every store promises, run against each scheme."""
+
+import asyncio
+import math
+import secrets
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from twin_server.store import STORES, Store, Transaction, open_store
+from twin_server.store.rows import (
+    LEVELS_US,
+    Acknowledgement,
+    AggregateRow,
+    Arrivals,
+    Audit,
+    Chain,
+    Checkpoint,
+    Enterprise,
+    Gateway,
+    Person,
+    Session,
+    StoredBatch,
+    StoredDocument,
+    StoredEvent,
+    Token,
+    User,
+    Voucher,
+)
+from twin_wire.errors import ConfigError, StoreError
+
+MINUTE = LEVELS_US[0]
+SLOT = 10 * MINUTE
+Test = Callable[[Store], Awaitable[None]]
+
+
+@pytest.fixture(params=sorted(STORES))
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Test], None]:
+    """Return a function that runs a test on a fresh store with the enterprises e1 and e2."""
+
+    def runner(test: Test) -> None:
+        async def body() -> None:
+            store = open_store(f"{request.param}:{tmp_path / 'data'}")
+            try:
+                for name in ("e1", "e2"):
+                    await store.add_enterprise(Enterprise(name, name, True, f"localhost/{name}", "key", 1))
+                await test(store)
+            finally:
+                await store.close()
+
+        asyncio.run(body())
+
+    return runner
+
+
+def _entry(index: int, t0_us: int = 0, t1_us: int = 0, kind: str = "data", gateway: str = "gw-1") -> StoredBatch:
+    body = f"body {index}".encode()
+    return StoredBatch(
+        index, kind, gateway, 1, index, t0_us, max(t0_us, t1_us), 5, 1, False, True,
+        sha256(body).digest(), f"statement {index}".encode(), body,
+    )  # fmt: skip
+
+
+def _append(*batches: StoredBatch) -> Callable[[Transaction], None]:
+    def work(tx: Transaction) -> None:
+        for batch in batches:
+            tx.append(batch)
+
+    return work
+
+
+def _event(begin_us: int, end_us: int = 0, seq: int = 1, text: str = "high") -> StoredEvent:
+    numbers = {"value": 1.5, "limit": math.nan}
+    return StoredEvent(
+        "gw-1", "p0", "limit_high", begin_us, end_us, 1, "limits/1", numbers, text, 1, seq, seq, seq, seq
+    )
+
+
+def test_entries_come_back_byte_for_byte_in_log_order(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        entries = [_entry(0, kind="genesis"), _entry(1), _entry(2, kind="gap"), _entry(3)]
+        await store.write("e1", _append(*entries))
+        assert await store.size("e1") == 4
+        assert await store.size("e2") == 0
+        assert await store.entries("e1", 0, 10) == entries
+        assert [e.index for e in await store.entries("e1", 0, 10, without="data")] == [0, 2]
+        assert [e.index for e in await store.entries("e1", 1, 2)] == [1, 2]
+        assert (await store.entries("e1", 3, 1, bodies=False))[0].body is None
+        assert await store.entry("e1", 2) == entries[2]
+        assert await store.entry("e1", 4) is None
+        assert await store.entry("e2", 2) is None
+        assert await store.body("e1", entries[1].digest) == b"body 1"
+        assert await store.body("e2", entries[1].digest) is None
+
+    run(test)
+
+
+def test_what_the_work_raises_undoes_all_of_it(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        def work(tx: Transaction) -> None:
+            tx.append(_entry(0))
+            tx.put_note("n", b"x")
+            raise KeyError("stop")
+
+        with pytest.raises(KeyError):
+            await store.write("e1", work)
+        assert await store.size("e1") == 0
+        assert await store.note("e1", "n") is None
+
+    run(test)
+
+
+def test_on_commit_hears_of_every_commit_once_and_in_order(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        heard: list[tuple[str, list[int]]] = []
+        store.subscribe(lambda enterprise, batches: heard.append((enterprise, [b.index for b in batches])))
+        await store.write("e1", _append(_entry(0), _entry(1)))
+        await store.write("e1", lambda tx: tx.put_note("n", b"x"))
+        given_up = asyncio.ensure_future(store.write("e1", _append(_entry(2))))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await store.write("e2", _append(_entry(0)))
+        await store.write("e1", _append(_entry(3)))
+        assert [item for item in heard if item[0] == "e1"] == [("e1", [0, 1]), ("e1", [2]), ("e1", [3])]
+        assert ("e2", [0]) in heard
+
+    run(test)
+
+
+def test_a_number_is_taken_once_but_contradictions_are_kept_beside_it(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        await store.write("e1", _append(_entry(0), _entry(1)._replace(seq=0, disputed=True)))
+        found = await store.find("e1", "gw-1", 1, 0)
+        assert found is not None
+        assert found.index == 0
+        with pytest.raises(StoreError):
+            await store.write("e1", _append(_entry(2)._replace(seq=0)))
+        assert await store.size("e1") == 2
+        assert await store.numbered("e1", "gw-1", 1, 0, 9) == [0]
+
+    run(test)
+
+
+def test_batches_are_found_by_event_time_each_once(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        entries = [
+            _entry(0, 5 * SLOT, 5 * SLOT + 9),
+            _entry(1, 2 * SLOT, 2 * SLOT + 9),
+            _entry(2, 2 * SLOT - 5, 2 * SLOT + 5),
+            _entry(3, 2 * SLOT + 1, 2 * SLOT + 2, gateway="gw-2"),
+            _entry(4, 2 * SLOT, 2 * SLOT, kind="gap"),
+            _entry(5, 2 * SLOT, 2 * SLOT)._replace(disputed=True),
+            _entry(6, 2 * SLOT, 2 * SLOT)._replace(readable=False),
+        ]
+        await store.write("e1", _append(*entries))
+
+        async def found(from_us: int, to_us: int, **only: str) -> list[int]:
+            return [batch.index async for batch in store.batches("e1", from_us, to_us, **only)]
+
+        assert await found(0, 9 * SLOT) == [2, 1, 3, 0]
+        assert await found(2 * SLOT, 3 * SLOT) == [2, 1, 3]
+        assert await found(2 * SLOT + 6, 3 * SLOT) == [1]
+        assert await found(2 * SLOT, 2 * SLOT + 1) == [2, 1]
+        assert await found(0, 9 * SLOT, gateway="gw-2") == [3]
+        assert await found(0, 9 * SLOT, kind="gap") == [4]
+        assert await found(0, 9 * SLOT, kind="") == [2, 1, 4, 3, 0]
+        assert await found(-SLOT, 0) == []
+        newest = await store.latest("e1", "gw-1", 5 * SLOT)
+        assert newest is not None
+        assert newest.index == 1
+
+    run(test)
+
+
+def test_aggregates_merge_whatever_the_order(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        early = AggregateRow("p0", MINUTE, 0, 2, 0, 1.0, 2.0, 3.0, 2.0, 20)
+        late = AggregateRow("p0", MINUTE, 0, 1, 1, 5.0, 5.0, 5.0, 5.0, 50)
+        empty = AggregateRow("p0", MINUTE, MINUTE, 0, 3, math.nan, math.nan, 0.0, math.nan, 0)
+        other = AggregateRow("p1", MINUTE, 0, 1, 0, 9.0, 9.0, 9.0, 9.0, 9)
+        await store.write("e1", lambda tx: tx.add_aggregates("gw-1", [late, empty, other]))
+        await store.write("e1", lambda tx: tx.add_aggregates("gw-1", [early]))
+        await store.write("e1", lambda tx: tx.add_aggregates("gw-2", [other._replace(point="p0")]))
+        found = await store.aggregates("e1", "gw-1", "p0", MINUTE, 0, 10 * MINUTE)
+        assert found.t0_us.tolist() == [0, MINUTE]
+        assert (found.n.tolist(), found.bad.tolist()) == ([3, 0], [1, 3])
+        assert (found.min[0], found.max[0], found.sum[0], found.last[0]) == (1.0, 5.0, 8.0, 5.0)
+        assert found.last_us.tolist() == [50, 0]
+        assert all(math.isnan(column[1]) for column in (found.min, found.max, found.last))
+        assert (await store.aggregates("e1", "gw-1", "p0", MINUTE, MINUTE, 2 * MINUTE)).t0_us.tolist() == [MINUTE]
+        assert (await store.aggregates("e1", "gw-1", "nobody", MINUTE, 0, MINUTE)).n.size == 0
+        assert (await store.aggregates("e2", "gw-1", "p0", MINUTE, 0, MINUTE)).n.size == 0
+
+    run(test)
+
+
+def test_arrivals_add_up(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        row = Arrivals("gw-1", 0, 1, 30, 29, 3, 500)
+        await store.write("e1", lambda tx: tx.add_arrivals([row, row._replace(delay_us=100)]))
+        assert await store.arrivals("e1", 0, MINUTE) == [Arrivals("gw-1", 0, 2, 60, 58, 6, 500)]
+        assert await store.arrivals("e1", MINUTE, 2 * MINUTE) == []
+
+    run(test)
+
+
+def test_an_older_word_about_a_condition_never_replaces_a_newer(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        await store.write("e1", lambda tx: tx.put_event(_event(10, end_us=90, seq=5, text="over")))
+        await store.write("e1", lambda tx: tx.put_event(_event(10, seq=3, text="begins")))
+        await store.write("e1", lambda tx: tx.put_event(_event(20, seq=6)))
+        [second, first] = await store.events("e1")
+        assert (first.text, first.end_us, first.index, first.received_us) == ("over", 90, 5, 5)
+        assert first.numbers["value"] == 1.5
+        assert math.isnan(first.numbers["limit"])
+        assert [event.begin_us for event in await store.events("e1", active=True)] == [second.begin_us] == [20]
+        assert [event.begin_us for event in await store.events("e1", 91, 200)] == [20]
+        assert await store.events("e1", 0, 10) == []
+        assert await store.events("e2") == []
+
+    run(test)
+
+
+def test_gateways_chains_documents_and_heads_come_back(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        gateway = Gateway("gw-1", "甲", "pit", b"k" * 8, b"p" * 32, 2, 3, -1, 7, b"h" * 32, ((2, 9, 11),), 5, 6, 0)
+        chain = Chain("gw-1", 2, b"k" * 8, b"p" * 32, 3, -1, 7, b"h" * 32, ((9, 11), (13, 13)))
+        body = b"manifest"
+        document = StoredDocument(4, "manifest", "gw-1", sha256(body).digest(), 100, 200, body)
+
+        def work(tx: Transaction) -> None:
+            tx.put_gateway(gateway)
+            tx.put_chain(chain)
+            tx.put_chain(chain._replace(epoch=1))
+            tx.put_document(document)
+            tx.put_document(document._replace(index=9, valid_from_us=50))
+            tx.put_tile(0, 0, b"t" * 8192, b"r" * 32)
+            tx.put_checkpoint(Checkpoint(2, b"r" * 32, 11))
+            tx.put_checkpoint(Checkpoint(5, b"s" * 32, 12))
+            assert tx.gateway("gw-1") == gateway
+            assert tx.chain("gw-1", 2) == chain
+            assert [each.epoch for each in tx.chains("gw-1")] == [1, 2]
+            assert tx.tile(0, 0) == b"t" * 8192
+            assert tx.has_body(document.digest)
+            assert not tx.has_body(bytes(32))
+
+        await store.write("e1", work)
+        assert await store.gateways("e1") == [gateway]
+        assert [each.epoch for each in await store.chains("e1")] == [1, 2]
+        assert [each.index for each in await store.documents("e1", "manifest")] == [9, 4]
+        assert await store.documents("e1", "manifest", "gw-2") == []
+        assert await store.document("e1", document.digest[:8]) == document._replace(index=9, valid_from_us=50)
+        assert await store.document("e1", bytes(8)) is None
+        assert await store.tile_roots("e1", 0, 0, 3) == [b"r" * 32]
+        assert await store.checkpoint_at("e1", 2) == Checkpoint(5, b"s" * 32, 12)
+        assert await store.checkpoint_at("e1", 5) is None
+        assert [each.size for each in await store.checkpoints("e1", 0, 9)] == [2, 5]
+
+    run(test)
+
+
+def test_notes_acknowledgements_and_audits_come_back(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        ack = Acknowledgement("gw-1", "p0", "limit_high", 10, "u-1", 20, "on it", 1)
+        await store.write("e1", lambda tx: tx.acknowledge(ack))
+        assert await store.acknowledgements("e1") == [ack]
+        assert await store.acknowledgements("e1", 11) == []
+        rows = [Audit(5, "u-1", "login", "u-1", ""), Audit(5, "u-2", "login", "u-2", "")]
+        for row in rows:
+            await store.audit("", row)
+        await store.audit("e1", Audit(7, "u-1", "ack", "a", ""))
+        assert await store.audits("", 0, 6) == rows
+        assert await store.audits("e1", 0, 9) == [Audit(7, "u-1", "ack", "a", "")]
+        await store.write("e1", lambda tx: tx.put_note("n", b"1"))
+        await store.write("e1", lambda tx: tx.put_note("n", b"2"))
+        assert await store.note("e1", "n") == b"2"
+
+    run(test)
+
+
+def test_an_erased_person_leaves_no_byte_in_any_file(run: Callable[[Test], None], tmp_path: Path) -> None:
+    names = [f"王{n}-{secrets.token_hex(8)}" for n in range(200)]
+
+    def bytes_with(name: str) -> list[str]:
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        return [path.name for path in files if name.encode() in path.read_bytes()]
+
+    async def test(store: Store) -> None:
+        for n, name in enumerate(names):
+            await store.put_person("e1", Person(f"tag-{n}", name, "team", {"phone": f"{n}-555-{name}"}, 1))
+        assert len(await store.people("e1")) == 200
+        assert bytes_with(names[77])
+        assert await store.erase_person("e1", "tag-77")
+        assert not await store.erase_person("e1", "tag-77")
+        assert await store.person("e1", "tag-77") is None
+        assert bytes_with(names[77]) == []
+        renamed = Person("tag-5", "renamed", "team", {}, 2)
+        await store.put_person("e1", renamed)
+        assert await store.person("e1", "tag-5") == renamed
+        assert await store.person("e2", "tag-5") is None
+
+    run(test)
+
+
+def test_accounts_come_back_and_gateways_have_one_owner(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        with pytest.raises(ConfigError):
+            await store.add_enterprise(Enterprise("e1", "again", False, "localhost/again", "key", 1))
+        with pytest.raises(ConfigError):
+            await store.add_enterprise(Enterprise("../e9", "path", False, "localhost/path", "key", 1))
+        assert [row.id for row in await store.enterprises()] == ["e1", "e2"]
+        voucher = Voucher("e1", "gw-1", "name", "pit", 1, b"s" * 32, 99, 0)
+        await store.put_voucher(voucher)
+        await store.put_voucher(voucher._replace(epoch=2))
+        with pytest.raises(ConfigError):
+            await store.put_voucher(voucher._replace(enterprise="e2"))
+        assert await store.voucher("gw-1") == voucher._replace(epoch=2)
+        assert await store.owner("gw-1") == "e1"
+        assert await store.owner("gw-2") is None
+        user = User("u-1", "李", "enterprise", ("e1",), b"salt", b"hash", 1)
+        await store.put_user(user)
+        with pytest.raises(ConfigError):
+            await store.put_user(user._replace(id="u-2"))
+        assert await store.users() == [user]
+        await store.put_session(Session(b"h", "u-1", "csrf", 10), 1)
+        assert await store.session(b"h") == Session(b"h", "u-1", "csrf", 10)
+        await store.put_session(Session(b"i", "u-1", "csrf", 30), 20)
+        assert await store.session(b"h") is None
+        await store.delete_user("u-1")
+        assert await store.session(b"i") is None
+        token = Token("t-1", "export", b"h", "regulator", ("e1", "e2"), 1, 0)
+        await store.put_token(token)
+        assert await store.tokens() == [token]
+        await store.delete_token("t-1")
+        assert await store.tokens() == []
+
+    run(test)
+
+
+def test_everything_is_there_after_closing_and_opening_again(tmp_path: Path) -> None:
+    async def write() -> None:
+        store = open_store(f"sqlite:{tmp_path}")
+        await store.add_enterprise(Enterprise("e1", "One", False, "localhost/e1", "key", 1))
+        await store.write("e1", _append(_entry(0)))
+        await store.close()
+        with pytest.raises(StoreError):
+            await store.size("e1")
+
+    async def read() -> None:
+        store = open_store(f"sqlite:{tmp_path}")
+        assert await store.entry("e1", 0) == _entry(0)
+        with pytest.raises(StoreError):
+            await store.size("e9")
+        await store.close()
+
+    asyncio.run(write())
+    asyncio.run(read())
+
+
+def test_an_unknown_scheme_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match="no store"):
+        open_store("nothing:here")
