@@ -1,5 +1,5 @@
 /** The one place that chooses the verification engine of the pages. */
+import { engine } from './engine';
 import type { Verifier } from './types';
-import { uncheckedVerifier } from './unchecked';
 
-export const verifier: Verifier = uncheckedVerifier();
+export const verifier: Verifier = engine();
