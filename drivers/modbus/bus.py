@@ -110,8 +110,9 @@ class Bus:
             self._fence.answered(first)
             await self._settle(request, turnaround, stats, deadline_s)
         answered = await self._ask(request, turnaround, stats, deadline_s)
-        if self._framing.fenced and self._fence.in_doubt(request.unit, answered.first_s):
-            await self._listen(request, turnaround, stats, deadline_s, answered)
+        if self._framing.fenced:
+            if self._fence.in_doubt(request.unit, answered.first_s):
+                await self._listen(request, turnaround, stats, deadline_s, answered)
             self._fence.answered(request)
         return answered
 
@@ -224,6 +225,7 @@ class Bus:
     def _stale(self, data: bytes, stats: Stats) -> None:
         noise = self._framing.noise_bytes
         for unit in self._framing.stale(data):
+            self._fence.came_late(unit)
             self._waiting_for.get(unit, stats).late += 1
         stats.noise_bytes += self._framing.noise_bytes - noise
 

@@ -1,7 +1,8 @@
 """When a line may be used again after a failure, so that an answer given up never passes for another request's.
 
 An RTU answer names its unit, function and length, not its request. After a failure of a unit:
-1. the whole line rests for as long as the answer was waited for, so that a slightly late one meets nobody;
+1. the whole line rests for as long as the answer was waited for, so that a slightly late one meets nobody; briefly
+   only once a unit has failed three times and nothing of it ever came late, for it is probably dead;
 2. the unit rests for twice its declared time-out;
 3. for WINDOW time-outs its requests are in doubt. The first is preceded by a token: a read whose length no request
    given up has. A device answers in order, so the token's answer proves that nothing older is still to come;
@@ -17,6 +18,7 @@ from twin_wire.errors import LinkError
 
 WINDOW_TIMEOUTS = 10  # an answer later than this many time-outs is out of any contract
 WINDOW_S_MIN = 3.0
+FAILURES_TO_REST_BRIEFLY, BRIEF_REST_S = 3, 0.02
 TOKEN_LENGTHS = {True: (1, 9, 17, 25), False: (1, 2, 3, 4)}  # bits, registers: four lengths of answer each
 
 Shape = tuple[int, int]  # function, bytes of data
@@ -34,6 +36,8 @@ class _Doubt:
         self.quiet_until_s = 0.0
         self.until_s = 0.0
         self.open: dict[Shape, float] = {}  # shapes of requests given up → when each stops to matter
+        self.failures = 0  # in a row
+        self.ever_late = False
 
 
 class Fence:
@@ -51,7 +55,11 @@ class Fence:
     def failed(self, request: Request, sent_s: float, now_s: float, timeout_s: float) -> None:
         """Note that `request`, sent at `sent_s`, is given up now; its unit declares to answer within `timeout_s`."""
         doubt = self._doubts.setdefault(request.unit, _Doubt())
-        self._line_quiet_s = max(self._line_quiet_s, now_s + min(now_s - sent_s, timeout_s))
+        doubt.failures += 1
+        rest_s = min(max(0.0, now_s - sent_s), timeout_s)
+        if doubt.failures >= FAILURES_TO_REST_BRIEFLY and not doubt.ever_late:
+            rest_s = min(rest_s, BRIEF_REST_S)
+        self._line_quiet_s = max(self._line_quiet_s, now_s + rest_s)
         doubt.quiet_until_s = max(doubt.quiet_until_s, sent_s + 2 * timeout_s)
         doubt.until_s = max(doubt.until_s, sent_s + max(WINDOW_TIMEOUTS * timeout_s, WINDOW_S_MIN))
         doubt.open[shape_of(request)] = doubt.until_s
@@ -59,10 +67,7 @@ class Fence:
     def in_doubt(self, unit: int, now_s: float) -> bool:
         """Tell whether an answer of `unit` has to be followed by listening."""
         doubt = self._doubts.get(unit)
-        if doubt is not None and now_s >= doubt.until_s and now_s >= doubt.quiet_until_s:
-            del self._doubts[unit]
-            return False
-        return doubt is not None
+        return doubt is not None and now_s < doubt.until_s
 
     def first_read(self, request: Read, allowed: Callable[[int, int], bool], now_s: float) -> Read:
         """Return what to send first: `request` if its answer cannot be mistaken, else a token at the same address.
@@ -89,3 +94,8 @@ class Fence:
         doubt = self._doubts.get(request.unit)
         if doubt is not None:
             doubt.open.clear()
+            doubt.failures = 0
+
+    def came_late(self, unit: int) -> None:
+        """Note that an answer of `unit` came with nothing in flight."""
+        self._doubts.setdefault(unit, _Doubt()).ever_late = True

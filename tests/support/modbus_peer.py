@@ -63,10 +63,21 @@ class Device:
 
 
 class RtuPeer:
-    """A pseudo-terminal with devices behind it; `baud` paces bytes as 11-bit characters."""
+    """A pseudo-terminal with devices behind it; `baud` paces bytes as 11-bit characters.
 
-    def __init__(self, device: Device, fault: Fault = honest, baud: int = 0, turnaround_s: float = 0.0) -> None:
-        self.device, self.fault = device, fault
+    Answers leave in the order of their requests, as from any device; without `ordered` a delayed one is overtaken.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        fault: Fault = honest,
+        baud: int = 0,
+        turnaround_s: float = 0.0,
+        ordered: bool = True,
+    ) -> None:
+        self.device, self.fault, self.ordered = device, fault, ordered
+        self._free_s = 0.0
         self.requests: list[bytes] = []
         self._char_s = 11 / baud if baud else 0.0
         self._turnaround_s = turnaround_s
@@ -114,8 +125,17 @@ class RtuPeer:
         answer += crc(answer)
         loop = asyncio.get_running_loop()
         for delay_s, data in self.fault(len(self.requests), frame, answer):
-            wire_s = (len(frame) + len(data)) * self._char_s + self._turnaround_s
-            loop.call_later(delay_s + wire_s, self.send, data)
+            begin_s = loop.time() + delay_s + len(frame) * self._char_s + self._turnaround_s
+            if self.ordered:
+                begin_s = max(begin_s, self._free_s)
+            self._free_s = begin_s + len(data) * self._char_s
+            if self._char_s:  # the first byte tells the master when the answer began
+                loop.call_at(begin_s + self._char_s, self.send, data[:1])
+                loop.call_at(self._free_s, self.send, data[1:])
+            elif begin_s <= loop.time():
+                self.send(data)
+            else:
+                loop.call_at(begin_s, self.send, data)
 
 
 class TcpPeer:
