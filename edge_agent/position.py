@@ -1,6 +1,7 @@
 """Ranges of worn tags become places on the roadways: nearest anchors projected on the graph, always with sigma."""
 
 import math
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -44,9 +45,11 @@ class Locator:
     def __init__(self, structure: Structure, manifest: Manifest) -> None:
         self._graph = Graph(structure)
         roadways = self._graph.roadway_index
-        self._anchors = {
-            a.id: Place(roadways[a.roadway], a.chainage_m) for a in manifest.anchors if a.roadway in roadways
-        }
+        known = [a for a in manifest.anchors if a.roadway in roadways]
+        times = Counter(a.id for a in known)
+        self._number = {(a.device, a.id): n for n, a in enumerate(known)}  # two networks may number alike
+        self._alone = {a.id: n for n, a in enumerate(known) if times[a.id] == 1}
+        self._anchors = {n: Place(roadways[a.roadway], a.chainage_m) for n, a in enumerate(known)}
         self._where = {a: np.array(self._graph.position_on(*p)) for a, p in self._anchors.items()}
         self._places, self._xyz = self._samples()
         ends = [(self._graph.junction_index[r.start], self._graph.junction_index[r.end]) for r in structure.roadways]
@@ -63,11 +66,13 @@ class Locator:
         if isinstance(arrival, Positions):
             return self._fixes([row for row in map(self._projected, *self._columns(arrival)) if row])
         order: dict[int, int] = {}
-        for time_us, tag, anchor, distance_mm in zip(
+        device = arrival.anchor_device
+        for time_us, tag, anchor_id, distance_mm in zip(
             arrival.time_us.tolist(), arrival.tag.tolist(), arrival.anchor_id.tolist(), arrival.distance_mm.tolist(),
             strict=True,
         ):  # fmt: skip
-            if anchor in self._anchors:
+            anchor = self._number.get((device, anchor_id), self._alone.get(anchor_id, -1))
+            if anchor >= 0:
                 track = self._tracks.setdefault(tag, _Track({}, None, 0))
                 track.ranges[anchor] = (time_us, distance_mm / 1000)
                 order[tag] = time_us
