@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -33,13 +34,18 @@ def main() -> None:
     """Run the command line and exit."""
     arguments = _parser().parse_args()
     logging.basicConfig(
-        level=logging.DEBUG if arguments.verbose else logging.INFO,
+        level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
         stream=sys.stderr,
     )
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    if arguments.verbose:
+        for name in ("edge_agent", "drivers", "buffering"):
+            logging.getLogger(name).setLevel(logging.DEBUG)
     try:
         code = arguments.act(load_config(arguments.config), arguments)
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except ConfigError as error:
         _print_faults(error)
         code = 2

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
+
 import drivers
 from drivers import Arrival, Link, Positions, Ranges, Source
 from edge_agent.clock import PLAUSIBLE_US, SystemClock, Watch, read_kernel_clock
@@ -27,7 +29,15 @@ from edge_agent.uplink import Uplink
 from edge_agent.vitals import Vitals
 from twin_wire.errors import Error
 from twin_wire.keys import SigningKey
-from twin_wire.manifest import MANIFEST_PREFIX_BYTES, decimals_of, digest, encode_manifest, groups_index, groups_of
+from twin_wire.manifest import (
+    MANIFEST_PREFIX_BYTES,
+    Manifest,
+    decimals_of,
+    digest,
+    encode_manifest,
+    groups_index,
+    groups_of,
+)
 from twin_wire.readings import Block, Event, Fixes, Quality
 
 IN_FLIGHT_S = 2.0  # how long a stop waits for the answer on the line
@@ -130,6 +140,7 @@ class Agent:
         """Say what happened since the last run, and what this gateway is if that changed."""
         now_us, last_ms = self.clock.time_us(), self.store.queue.last_t1_ms()
         damaged = await self.store.record_damage()
+        await asyncio.to_thread(_warm_up, self.manifest)
         if digest(self._body) != self.store.queue.manifest:
             await self._seal_manifest(now_us // 1_000)
         self.own.end_strangers((d.id for d in self.config.devices), (link.id for link in self.config.links), now_us)
@@ -261,13 +272,22 @@ async def _watchdog() -> None:
         await asyncio.sleep(period_s)
 
 
-def _build_detector(manifest: Any, active: list[dict[str, Any]], learned: dict[str, Any]) -> Detector:
+def _build_detector(manifest: Manifest, active: list[dict[str, Any]], learned: dict[str, Any]) -> Detector:
     from edge_agent.detect import build
 
     return build(manifest, {"active": active, "learned": learned})
 
 
-def _build_locator(config: Config, manifest: Any) -> Locator | None:
+def _warm_up(manifest: Manifest) -> None:
+    """Let the kernels be compiled before the first scan: later it would hold up every line for seconds."""
+    spare = _build_detector(manifest, [], {})
+    for group in manifest.groups[:1]:
+        shape = (len(group.points), 1)
+        time_us = np.array([PLAUSIBLE_US], np.int64)
+        spare.feed(Block(group.points, time_us, np.full(shape, np.nan), np.full(shape, Quality.BAD, np.uint8)))
+
+
+def _build_locator(config: Config, manifest: Manifest) -> Locator | None:
     if config.site.structure is None or not config.anchors:
         return None
     from edge_agent.position import Locator as Located

@@ -16,6 +16,7 @@ from twin_wire.readings import Block, Event, Quality
 
 RESTART_S = (1.0, 60.0)  # after a driver's bug
 DOWN_LINK_PROBE_S = 2.0  # with nobody on the line answering, its time costs nothing
+SLACK_S = 1.0  # a device that is being learned needs more requests than planned; a dead one is given up by its time-out
 DEVICE_SEVERITY = 3  # a sensor that does not answer watches nothing
 DETECTOR = "poll/1"
 
@@ -119,13 +120,14 @@ class Poller:
             self._lost(source, Quality.NO_ANSWER)
             return
         try:
-            arrivals = await source.read(begin_s + source.pace().budget_s)
+            arrivals = await source.read(begin_s + source.pace().budget_s + SLACK_S)
         except LinkError as error:
             self._failed(source, breaker, error)
         else:
             self._answered(source, breaker, arrivals)
         finally:
-            self.busy_s += self._clock.monotonic_s() - begin_s
+            if self.link is not None and not self.link.listen_only:
+                self.busy_s += self._clock.monotonic_s() - begin_s
 
     def _answered(self, source: Source, breaker: Breaker, arrivals: Sequence[Arrival]) -> None:
         device, now_us = source.group.device, self._clock.time_us()
@@ -143,6 +145,7 @@ class Poller:
     def _failed(self, source: Source, breaker: Breaker, error: LinkError) -> None:
         device, now_s, now_us = source.group.device, self._clock.monotonic_s(), self._clock.time_us()
         refused = isinstance(error, DeviceError)
+        log.debug("read failed link=%s source=%s error=%s", self.name, source.group.id, error)
         self._lost(source, Quality.DEVICE_FAULT if refused else Quality.NO_ANSWER)
         if breaker.failed(now_s, now_us, str(error)):
             log.info("device is down link=%s device=%s error=%s", self.name, device, error)
