@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests import naive_body
 from tests.support import bodies
 from twin_wire.body import body_manifest, decode_body, encode_body
 from twin_wire.errors import FormatError
@@ -60,7 +61,7 @@ def times(draw: st.DrawFn, rows: int) -> list[int]:
         grid = 1000 if form == "jitter_ms" else 1
         late = draw(st.lists(st.integers(0, 5000 // grid), min_size=rows - 1, max_size=rows - 1))
         steps = [1_000_000 + each * grid for each in late]
-    return np.cumsum([start, *steps]).tolist()
+    return [int(each) for each in np.cumsum([start, *steps])]
 
 
 @st.composite
@@ -114,7 +115,7 @@ def batches(draw: st.DrawFn) -> tuple[Batch, dict[tuple[str, ...], int], dict[st
 
 
 @given(batches())
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_every_batch_comes_back_bit_for_bit(drawn: Any) -> None:
     batch, groups, decimals = drawn
     body = encode_body(batch, groups, decimals)
@@ -123,7 +124,15 @@ def test_every_batch_comes_back_bit_for_bit(drawn: Any) -> None:
 
 
 @given(batches())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_a_decoder_written_from_the_specification_reads_the_same(drawn: Any) -> None:
+    batch, groups, decimals = drawn
+    found = naive_body.decode(encode_body(batch, groups, decimals), [list(points) for points in groups])
+    assert found == bodies.plain(batch)
+
+
+@given(batches())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_the_decimals_are_only_a_hint(drawn: Any) -> None:
     batch, groups, _ = drawn
     bodies.assert_same(batch, decode_body(encode_body(batch, groups, {}), list(groups)))

@@ -37,7 +37,7 @@ def groups_of(*blocks: Block) -> dict[tuple[str, ...], int]:
 def fixes(rows: Sequence[Sequence[Any]]) -> Fixes:
     """Return positions from rows (time_us, tag, roadway, chainage, x, y, z, sigma, method, zone)."""
     time_us, tag, *numbers = zip(*rows, strict=True)
-    columns = [np.array(column, np.uint8 if at == 6 else np.int32) for at, column in enumerate(numbers)]
+    columns: list[Any] = [np.array(column, np.uint8 if at == 6 else np.int32) for at, column in enumerate(numbers)]
     return Fixes(np.array(time_us, np.int64), tuple(tag), *columns)
 
 

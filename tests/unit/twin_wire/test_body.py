@@ -156,7 +156,8 @@ def test_a_wide_lane_uses_every_plane_up() -> None:
 
 
 def test_what_is_not_a_map_is_refused() -> None:
-    for document in ([], 5, {"a": 1}, {}, {0: 1, 1: b"manifest"}):
+    documents: list[object] = [[], 5, {"a": 1}, {}, {0: 1, 1: b"manifest"}]
+    for document in documents:
         with pytest.raises(FormatError):
             decode_body(cbor.deflate(cbor.encode(document)), [])
 

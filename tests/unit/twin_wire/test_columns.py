@@ -26,11 +26,11 @@ def split(values: list[list[float]], decimals: list[int | None], quality: list[l
 
 
 def kinds(lanes: Lanes) -> list[int]:
-    return (lanes.code & 15).tolist()
+    return [code % 16 for code in lanes.code]
 
 
 def widths(lanes: Lanes) -> list[int]:
-    return (lanes.code >> 4).tolist()
+    return [code // 16 for code in lanes.code]
 
 
 def test_declared_decimals_make_integers() -> None:
@@ -114,7 +114,8 @@ def test_many_lanes_and_few_add_up_alike() -> None:
     value = np.cumsum(rng.integers(-300, 300, (300, 40)), axis=1) / 100.0
     quality = np.zeros(value.shape, np.uint8)
     lanes = split_columns(value, quality, [2] * 300)
-    few = [join_columns(Lanes(*(part[at : at + 1] for part in lanes)), quality[:1]) for at in range(300)]
+    single = [Lanes(lanes.code[n : n + 1], lanes.first[n : n + 1], lanes.zigzag[n : n + 1]) for n in range(300)]
+    few = [join_columns(lane, quality[:1]) for lane in single]
     assert join_columns(lanes, quality).tobytes() == value.tobytes() == np.concatenate(few).tobytes()
 
 

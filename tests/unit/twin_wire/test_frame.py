@@ -57,13 +57,14 @@ def test_the_bytes_are_those_of_the_specification() -> None:
 
 
 def test_a_frame_of_nothing_is_its_head() -> None:
-    empty = Frame(0, -1, *(np.zeros(0),) * 10)
+    columns: list[Any] = [np.zeros(0)] * 10
+    empty = Frame(0, -1, *columns)
     assert encode_frame(empty) == b"MTF1" + struct.pack("<IqII", 0, -1, 0, 0)
     assert decode_frame(encode_frame(empty)).time_us == -1
 
 
 def test_columns_of_other_types_are_cast_and_of_other_lengths_refused() -> None:
-    assert encode_frame(FRAME._replace(quality=np.array([0, 33, 16], np.int64))) == encode_frame(FRAME)  # type: ignore[arg-type]
+    assert encode_frame(FRAME._replace(quality=np.array([0, 33, 16], np.int64))) == encode_frame(FRAME)
     with pytest.raises(AssertionError):
         encode_frame(FRAME._replace(zone=np.zeros(3, np.int16)))
 
