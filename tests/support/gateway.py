@@ -26,8 +26,10 @@ CBOR = {"Content-Type": "application/cbor"}
 class SealingGateway:
     """One gateway with its chain; every `seal_*` returns one envelope and moves the chain on."""
 
-    def __init__(self, voucher_line: str, seed: bytes | None = None, points: int = 3) -> None:
-        self.voucher: Voucher = read_voucher(voucher_line, time.time())
+    def __init__(
+        self, voucher_line: str, seed: bytes | None = None, points: int = 3, now_s: float | None = None
+    ) -> None:
+        self.voucher: Voucher = read_voucher(voucher_line, time.time() if now_s is None else now_s)
         self.key = SigningKey.generate() if seed is None else SigningKey.from_seed(seed)
         self.manifest: Manifest = small_mine.manifest(self.voucher.gateway, points, enterprise=self.voucher.enterprise)
         self.boot = 1
