@@ -190,6 +190,7 @@ class Live:
         self.silent_us = int(app[CONFIG].limits.silent_s * 1e6)
         self._trail_us = int(app[CONFIG].limits.trail_days * 86_400e6)
         self.sockets: set[web.WebSocketResponse] = set()
+        self.replays = 0  # how many of them
         self.store.subscribe(self._on_commit)
 
     @property

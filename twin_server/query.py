@@ -11,7 +11,7 @@ from twin_server.store.rows import LEVELS_US, MINUTE_US, Aggregates, Arrivals
 from twin_wire.manifest import Manifest
 from twin_wire.readings import Quality
 
-EXACT_SPAN_US = 6 * 3_600_000_000  # longer spans are answered from aggregates: about 2,000 bodies to open
+EXACT_SPAN_US = 2 * 3_600_000_000  # longer spans are answered from aggregates: 720 bodies, 7,200 if always watched
 BUCKETS_MAX = 5_000
 SPAN_MAX_US = 100 * 366 * 86_400_000_000
 

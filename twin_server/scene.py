@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 RECENT_US = 86_400_000_000  # alarms that are normal again stay in memory this long
 READ_AT_ONCE = 256  # entries
-WARM_US = 3_600_000_000  # how far back to look for the latest values when there is no snapshot
+WARM_US = (600_000_000, 3_600_000_000)  # how far back to look without a snapshot; further only for missing points
 CONDITION_KINDS = ("silence", "clock")
 
 Listener = Callable[[list[Alarm]], None]  # told after entries were applied, with the alarms that look different
@@ -136,10 +136,17 @@ class Scene:
             last = await self._store.latest(self.enterprise, row.gateway, 1 << 62)
             if last is None:
                 continue
-            span = (last.t1_us - WARM_US, last.t1_us + 1)
-            entries = [e async for e in self._store.batches(self.enterprise, *span, gateway=row.gateway)]
-            for opened in await self._sites.open_many(self.enterprise, entries):
-                twin, _ = mirror.apply(twin, arrival_of(opened.entry), opened.batch, opened.site)
+            for warm_us in WARM_US:
+                twin = await self._warmed(twin, row.gateway, last.t1_us - warm_us, last.t1_us + 1)
+                site = twin.gateways[row.gateway].site
+                if site and all((row.gateway, point.id) in twin.point_row for point in site.manifest.points):
+                    break
+        return twin
+
+    async def _warmed(self, twin: Twin, gateway: str, from_us: int, to_us: int) -> Twin:
+        entries = [e async for e in self._store.batches(self.enterprise, from_us, to_us, gateway)]
+        for opened in await self._sites.open_many(self.enterprise, entries):
+            twin, _ = mirror.apply(twin, arrival_of(opened.entry), opened.batch, opened.site)
         return twin
 
     async def _load_book(self, now_us: int) -> None:

@@ -19,6 +19,8 @@ MESSAGE_BYTES_MAX = 4_096
 HEARTBEAT_S = 20.0
 RECHECK_S = 60.0  # a session may end while its socket is open
 SPEED_MAX = 600.0
+SOCKETS_MAX = 5_000  # of one process
+REPLAYS_MAX = 64  # each reads and decodes for itself
 STEP_S = 0.2  # between pictures of a replay
 AHEAD_S = 5.0  # of real time that a replay reads at once
 
@@ -57,13 +59,17 @@ async def live(call: Call) -> web.StreamResponse:
 async def replay(call: Call) -> web.StreamResponse:
     """Open the replay socket at the event time `from`, moving at `speed`; it takes speed and seek messages."""
     hall = call.app[LIVE]
+    if hall.replays >= REPLAYS_MAX:
+        raise _busy()
     reader = Reader(hall.store, hall.sites, call.enterprise, hall.trail_from_us)
     socket = await _open(call, hall)
     client, wishes = Client(), asyncio.Queue[Wish](8)
     show = Replay(call, reader, client, wishes, float(call.asked["speed"]))
+    hall.replays += 1
     try:
         await _serve(call, socket, client, wishes, show.run(call.asked["from"]))
     finally:
+        hall.replays -= 1
         hall.sockets.discard(socket)
     return socket
 
@@ -125,7 +131,13 @@ class Replay:
         return tick_text("replay", now_us, at_us, log.last.size, self._speed, gateways, {})
 
 
+def _busy() -> web.HTTPServiceUnavailable:
+    return web.HTTPServiceUnavailable(text="too many watch already", headers={"Retry-After": "10"})
+
+
 async def _open(call: Call, hall: Live) -> web.WebSocketResponse:
+    if len(hall.sockets) >= SOCKETS_MAX:
+        raise _busy()
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES_MAX, compress=False)
     await socket.prepare(call.request)
     hall.sockets.add(socket)

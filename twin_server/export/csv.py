@@ -1,5 +1,6 @@
 """CSV (RFC 4180, UTF-8), one sample a row in the order of the batches, streamed batch by batch."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -22,9 +23,9 @@ async def write(store: Store, sites: Sites, wanted: Wanted) -> AsyncIterator[byt
     async for entry in store.batches(wanted.enterprise, wanted.from_us, wanted.to_us):
         chunk.append(entry)
         if len(chunk) == CHUNK:
-            yield _text(await sites.open_many(wanted.enterprise, chunk), wanted)
+            yield await asyncio.to_thread(_text, await sites.open_many(wanted.enterprise, chunk), wanted)
             chunk = []
-    yield _text(await sites.open_many(wanted.enterprise, chunk), wanted)
+    yield await asyncio.to_thread(_text, await sites.open_many(wanted.enterprise, chunk), wanted)
 
 
 def _text(opened: list[Opened], wanted: Wanted) -> bytes:

@@ -20,7 +20,8 @@ HOUR_US = 3600 * SECOND_US
     ("span_us", "buckets", "level_us"),
     [
         (60 * SECOND_US, 600, 0),
-        (6 * HOUR_US, 1000, 0),
+        (2 * HOUR_US, 1000, 0),
+        (6 * HOUR_US, 1000, LEVELS_US[0]),
         (6 * HOUR_US, 100, LEVELS_US[0]),
         (24 * HOUR_US, 1000, LEVELS_US[0]),
         (24 * HOUR_US, 5000, LEVELS_US[0]),
