@@ -10,9 +10,10 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from twin_server.store.rows import LATE_US
+from twin_server.tree import Tree
 from twin_wire.errors import FormatError, ProofError
 from twin_wire.keys import PublicKey, kid_text
-from twin_wire.merkle import Frontier, leaf_hash
+from twin_wire.merkle import leaf_hash
 from twin_wire.note import vkey
 from twin_wire.receipt import verify_receipt
 from twin_wire.records import decode_record
@@ -73,10 +74,11 @@ class Auditor:
         self.counts = dict.fromkeys(("entries", "bodies", "signatures", "receipts", "late", "given_up", "notes"), 0)
         self.simulated = False
         self.late: list[tuple[str, int, int]] = []  # gateway, epoch, seq
-        self.frontier = Frontier()
+        self.tree = Tree()
+        self.tiles: dict[tuple[int, int], bytes] = {}  # SHA-256 of every full tile rebuilt
         self._log_public = log_public
         self._signatures = signatures
-        self._roots = bytearray(self.frontier.root())  # root of every size, for anchors
+        self._roots = bytearray(self.tree.root())  # root of every size, for anchors
         self._epochs: dict[tuple[str, int], Epoch] = {(origin, 0): Epoch(log_public)}
         self._held: tuple[int, Statement] | None = None  # until the next entry says whether it is disputed
         self._gaps: dict[tuple[str, int], list[tuple[int, int]]] = {}
@@ -136,8 +138,12 @@ class Auditor:
     def _take_one(self, seen: Seen) -> Statement | None:
         self.counts["entries"] += 1
         if self.whole:
-            self.frontier.append(leaf_hash(seen.raw))
-            self._roots += self.frontier.root()
+            for level, n, hashes, _ in self.tree.append(leaf_hash(seen.raw)):
+                self.tiles[level, n] = sha256(hashes).digest()
+            self._roots += self.tree.root()
+        if not seen.raw:
+            self._add(Fault("missing", seen.index, "", 0, 0, "the entry is not there"))
+            return None
         try:
             statement = read(seen.raw)
         except FormatError as fault:

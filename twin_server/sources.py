@@ -3,6 +3,7 @@
 import asyncio
 import zipfile
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
@@ -11,7 +12,7 @@ import msgspec
 from twin_server.auditor import Auditor, Fault, Run, Seen
 from twin_server.store import Store
 from twin_server.store.rows import Enterprise
-from twin_wire.errors import FormatError, StoreError, UplinkError
+from twin_wire.errors import FormatError, UplinkError
 from twin_wire.merkle import EMPTY_ROOT
 from twin_wire.note import Checkpoint, read_checkpoint
 from twin_wire.statement import decode_envelopes, read
@@ -37,26 +38,30 @@ class FolderSource:
         self.size = await self._store.size(self.enterprise)
         at = 0
         while at < self.size:
-            found = await self._store.entries(self.enterprise, at, min(TILE_WIDTH, self.size - at))
-            if not found or found[0].index != at or found[-1].index != at + len(found) - 1:
-                raise StoreError(f"entries after {at} of {self.enterprise!r} are not there: the file is damaged")
-            at += len(found)
-            yield [Seen(entry.index, entry.statement, entry.body) for entry in found]
+            end = min(at + TILE_WIDTH, self.size)
+            found = await self._store.entries(self.enterprise, at, end - at)
+            here = {entry.index: Seen(entry.index, entry.statement, entry.body) for entry in found}
+            yield [here.get(index) or Seen(index, b"", None) for index in range(at, end)]
+            at = end
 
     async def check_heads(self, auditor: Auditor) -> None:
-        """Compare every size that was ever signed with the rebuilt tree, and the tiles' roots with it."""
-        at = 0
-        signed = 0
+        """Compare every size that was ever signed, and every stored tile, with the rebuilt tree."""
+        at = signed = 0
+        wrong: list[int] = []
         while found := await self._store.checkpoints(self.enterprise, at, 1000):
-            for head in found:
-                if head.size <= self.size and auditor.root_at(head.size) != head.root:
-                    text = f"the log signed another root for size {head.size}"
-                    auditor.faults.append(Fault("root", head.size - 1, auditor.origin, 0, 0, text))
-                signed = max(signed, head.size)
-            at = found[-1].size + 1
+            wrong += [head.size for head in found if head.size <= self.size and auditor.root_at(head.size) != head.root]
+            signed, at = found[-1].size, found[-1].size + 1
+        if wrong:
+            text = f"the root signed for size {wrong[0]}, and {len(wrong) - 1} after it, are not those of the entries"
+            auditor.faults.append(Fault("root", wrong[0] - 1, auditor.origin, 0, 0, text))
         if signed < self.size or signed > await self._store.size(self.enterprise):
             text = f"the last signed size is {signed}, the log has {self.size} entries"
             auditor.faults.append(Fault("root", -1, auditor.origin, 0, 0, text))
+        for (level, n), expected in auditor.tiles.items():
+            tile = await self._store.tile(self.enterprise, level, n)
+            if tile is None or sha256(tile).digest() != expected:
+                text = f"{tile_path(level, n)} is missing or not that of the entries"
+                auditor.faults.append(Fault("root", -1, auditor.origin, 0, 0, text))
 
 
 class ServerSource:
