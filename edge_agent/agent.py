@@ -151,6 +151,7 @@ class Agent:
         }
         text = f"the agent started ({software()}), boot {self.boot}"
         self.own.begin(Event("restart", 0, "", now_us, now_us + 1, "agent/1", numbers, text))
+        await self._seal()
 
     async def _seal_manifest(self, now_ms: int) -> None:
         documents = {digest(self._body): ("manifest", self._body)}

@@ -71,13 +71,13 @@ class AnchorTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def convert(kind: type[S], table: object, path: str, faults: Faults) -> S | None:
-    """Return the table as a struct, None after adding every fault of it."""
+    """Return the table as a struct, None if a value cannot be used; every fault is added, unknown keys too."""
     if not isinstance(table, Mapping):
         faults.append((path, "is not a table"))
         return None
-    before = len(faults)
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     faults += [(f"{path}.{key}", f"is not a known key{nearest(str(key), fields)}") for key in table.keys() - fields]
+    before = len(faults)
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in table:
