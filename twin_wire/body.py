@@ -272,8 +272,10 @@ def _split_steps(body: dict[object, object], shape: _Shape) -> list[Wide]:
     counts = [steps_in_stream(head, each) for head, each in zip(shape.times, rows, strict=True)]
     if (STEPS in body) != (sum(counts) > 0):
         raise FormatError("body: the stream of times does not fit the blocks")
-    number = unpack_planes(_bytes(body.get(STEPS, b"")), sum(counts), TIME_PLANES_MAX)
-    return np.split(number, np.cumsum(counts)[:-1]) if counts else []
+    if STEPS not in body:
+        return [np.zeros(0, np.uint64)] * len(counts)
+    number = unpack_planes(_bytes(body[STEPS]), sum(counts), TIME_PLANES_MAX)
+    return np.split(number, np.cumsum(counts)[:-1])
 
 
 def _clock(item: object) -> Clock:

@@ -60,7 +60,7 @@ def read_codes(codes: bytes) -> Bytes:
     if len(codes) > LANES_MAX:
         raise FormatError(f"body: more than {LANES_MAX} lanes")
     code = np.frombuffer(codes, np.uint8)
-    if ((code & 15) > VERBATIM_HIGH).any() or ((code >> 4) > WIDTH_MAX).any():
+    if len(code) and (int(code.max()) >> 4 > WIDTH_MAX or int((code & 15).max()) > VERBATIM_HIGH):
         raise FormatError("body: a lane's kind or width does not exist")
     return code
 
@@ -70,7 +70,7 @@ def read_lanes(streams: Streams, shapes: Sequence[tuple[int, int]]) -> list[Lane
     code = read_codes(streams.codes)
     assert sum(lanes for lanes, _ in shapes) == len(code)
     first = np.cumsum(unzigzag(unpack_planes(streams.firsts, len(code), FIRST_PLANES_MAX)))
-    if (np.abs(first) >= 1 << FIRST_BITS).any():
+    if len(first) and max(int(first.max()), -int(first.min())) >= 1 << FIRST_BITS:
         raise FormatError("body: a first number is too large")
     counts: list[list[int]] = []  # of each part: differences in the halves, then in each plane
     lane = 0

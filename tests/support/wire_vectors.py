@@ -1,6 +1,7 @@
 """What the frozen files of the data part in `tests/vectors` hold.
 
-`python -m tests.support.wire_vectors` writes them anew. The files are frozen: change one only together with the version of the format.
+`python -m tests.support.wire_vectors` writes them anew. They are frozen: change one only together with the version
+of the format.
 """
 
 import json
