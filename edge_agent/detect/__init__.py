@@ -6,8 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edge_agent.detect.conditions import Conditions
-from edge_agent.detect.limits import rule_of
+from edge_agent.detect.conditions import Conditions, rule_of
 from twin_wire.manifest import Manifest, PointSpec
 from twin_wire.readings import Block, Event
 

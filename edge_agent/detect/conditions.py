@@ -3,7 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from twin_wire.manifest import Limit
 from twin_wire.readings import Event
+
+
+def rule_of(limit: Limit) -> str:
+    """Return the rule's name: a point may have a warning and an alarm of one kind, told apart by severity."""
+    return f"limit_{limit.kind}_{limit.severity}"
 
 
 class Conditions:

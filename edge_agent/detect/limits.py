@@ -3,17 +3,12 @@
 import numpy as np
 
 from edge_agent.detect import kernels
-from edge_agent.detect.conditions import Conditions
-from twin_wire.manifest import Limit, PointSpec
+from edge_agent.detect.conditions import Conditions, rule_of
+from twin_wire.manifest import PointSpec
 from twin_wire.readings import Block, Event
 
 NAME = "limits/1"
 KINDS = {"high": 1, "low": -1}
-
-
-def rule_of(limit: Limit) -> str:
-    """Return the rule's name: a point may have a warning and an alarm of one kind, told apart by severity."""
-    return f"limit_{limit.kind}_{limit.severity}"
 
 
 class Limits:
