@@ -14,6 +14,8 @@ from twin_wire.readings import Event
 
 Series = tuple[str, str, str]  # (gateway, point, rule)
 
+SERIES_MAX = 20_000  # (gateway, point, rule) in memory; the store keeps the rest, which only a hostile gateway makes
+DELAY_S_MAX = 86_400.0
 SERVER = "server/1"  # detector of what only the server can see
 
 
@@ -77,6 +79,8 @@ def put(book: Book, words: Iterable[StoredEvent]) -> tuple[Book, list[Alarm]]:
     touched: dict[Series, dict[int, StoredEvent]] = {}
     for new in words:
         key = (new.gateway, new.point, new.rule)
+        if key not in book.words and len(book.words) + len(touched) >= SERIES_MAX and new.detector != SERVER:
+            continue
         series = touched.setdefault(key, {held.begin_us: held for held in book.words.get(key, ())})
         series[new.begin_us] = merge(series.get(new.begin_us), new)
     changed = {key: tuple(series[begin] for begin in sorted(series)) for key, series in touched.items()}
@@ -211,7 +215,8 @@ def is_late(begin_us: int, word: StoredEvent) -> bool:
     """Tell whether a condition reached us long after it began; the rule's own delay does not count."""
     if word.detector == SERVER:
         return False
-    delay_us = int(min(max(word.numbers.get("delay_s", 0.0), 0.0), 86_400.0) * 1e6)
+    delay_s = word.numbers.get("delay_s", 0.0)
+    delay_us = int(delay_s * 1e6) if 0.0 <= delay_s <= DELAY_S_MAX else 0  # NaN is neither
     return word.received_us - begin_us > LATE_US + delay_us
 
 

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 from aiohttp import WSCloseCode, web
+from numpy.typing import NDArray
 
 from twin_server import picture, watch
-from twin_server.alarms import Alarm
+from twin_server.alarms import Alarm, Book
 from twin_server.context import CLOCK, CONFIG, FAILED, LEDGER, STORE, WATCHED
 from twin_server.log import Appender
 from twin_server.picture import Layout
@@ -103,6 +105,7 @@ class Room:
         self._watched = watched
         self._changed = asyncio.Event()
         self._layout = -1
+        self._coded: tuple[Book, int, NDArray[np.uint8]] | None = None  # alarm bytes, of this book and layout
         scene.listeners.append(self._on_change)
 
     def join(self, now_us: int) -> Client:
@@ -121,8 +124,10 @@ class Room:
 
     def frame(self) -> bytes:
         """Return the picture of now."""
-        scene = self.scene
-        return encode_frame(picture.frame_of(scene.twin, scene.layout, scene.book, scene.as_of_us))
+        scene, layout = self.scene, self.scene.layout
+        if self._coded is None or self._coded[0] is not scene.book or self._coded[1] != layout.number:
+            self._coded = (scene.book, layout.number, picture.alarm_column(layout, scene.book))
+        return encode_frame(picture.frame_of(scene.twin, layout, self._coded[2], scene.as_of_us))
 
     async def run(self) -> None:
         """Send a picture after every change, at most five a second, for ever."""

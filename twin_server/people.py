@@ -61,7 +61,7 @@ async def people(call: Call) -> web.Response:
     scene = (await live.room(call.enterprise)).scene
     named = {row.tag for row in await live.store.people(call.enterprise)}
     layout, as_of_us = scene.layout, scene.as_of_us
-    frame = picture.frame_of(scene.twin, layout, scene.book, as_of_us)
+    frame = picture.frame_of(scene.twin, layout, picture.alarm_column(layout, scene.book), as_of_us)
     held = scene.twin.people
     rows = []
     for at, tag in enumerate(frame.tag.tolist()):

@@ -19,6 +19,7 @@ from twin_wire.structure import Structure, Zone
 
 SECOND_US = 1_000_000
 PRESENT_US = 600 * SECOND_US  # a tag heard within this counts in its zone's headcount
+ZONE_DEPTH_MAX = 9  # zones inside one another: more than one document may hold
 SHOWN_US = 43_200 * SECOND_US  # one unheard for longer than a double shift is not drawn any more
 
 
@@ -96,8 +97,8 @@ def structures_of(twin: Twin) -> list[Structure]:
     return list(found.values())
 
 
-def frame_of(twin: Twin, layout: Layout, book: Book, time_us: int, known_us: int | None = None) -> Frame:
-    """Return the picture as of an event time; `known_us` asks for alarm states of that time instead of now."""
+def frame_of(twin: Twin, layout: Layout, alarm: NDArray[np.uint8], time_us: int) -> Frame:
+    """Return the picture as of an event time; `alarm` are the alarm bytes of the layout's points."""
     value, quality, point_us = point_columns(twin, layout)
     rows, shown = _shown(twin, layout, time_us)
     people = twin.people
@@ -113,8 +114,13 @@ def frame_of(twin: Twin, layout: Layout, book: Book, time_us: int, known_us: int
         point_age_s=_age_s(time_us, point_us),
         person_age_s=_age_s(time_us, people.time_us[rows]),
         quality=quality,
-        alarm=alarms.codes(book, layout.row_of, len(layout.points), known_us),
+        alarm=alarm,
     )
+
+
+def alarm_column(layout: Layout, book: Book, as_of_us: int | None = None) -> NDArray[np.uint8]:
+    """Return the alarm byte of every point of the layout, as things stand or as they stood at an event time."""
+    return alarms.codes(book, layout.row_of, len(layout.points), as_of_us)
 
 
 def point_columns(twin: Twin, layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.int64]]:
@@ -139,7 +145,7 @@ def headcounts(twin: Twin, layout: Layout, time_us: int) -> list[ZoneCount]:
     total = dict.fromkeys(layout.zones, 0)
     for name, count in zip(layout.zones, direct, strict=True):
         above = name
-        for _ in range(len(zones)):  # zones never lie in a circle within one document; across documents they might
+        for _ in range(ZONE_DEPTH_MAX):  # zones never lie in a circle within one document; across documents they might
             total[above] += int(count)
             above = zones[above].parent
             if above not in zones:

@@ -42,7 +42,8 @@ class Reader:
 
     def frame(self) -> Frame:
         """Return the picture at this time."""
-        return picture.frame_of(self.twin, self.layout, self.book, self.at_us, known_us=self.at_us)
+        alarm = picture.alarm_column(self.layout, self.book, self.at_us)
+        return picture.frame_of(self.twin, self.layout, alarm, self.at_us)
 
     async def seek(self, at_us: int) -> None:
         """Go to an event time: latest values up to it, conditions of the day before it."""

@@ -11,6 +11,7 @@ from twin_wire.manifest import Manifest
 from twin_wire.readings import Batch, Block, Clock, Event, Fixes
 from twin_wire.structure import Structure
 
+ROWS_MAX = 200_000  # points and tags of one enterprise ever named; what a hostile gateway invents beyond is left out
 CLOCK_SLACK_US = 5_000_000  # a gateway's clock may lead ours by this much before its times are doubted
 NO_TIME_US = -(1 << 62)
 
@@ -80,7 +81,7 @@ class People(NamedTuple):
 
 
 class Twin(NamedTuple):
-    """State of one enterprise; never changed in place, `memo` does not belong to the state."""
+    """State of one enterprise; never changed in place, the memos do not belong to the state."""
 
     gateways: Mapping[str, Gateway]
     point_row: Mapping[tuple[str, str], int]  # (gateway, point) -> row of `points`
@@ -90,6 +91,7 @@ class Twin(NamedTuple):
     places: Mapping[tuple[str, str], int]  # ("roadway" | "zone", id) -> number, in order of first mention
     sources: Mapping[str, int]  # gateway id -> number used in `people`
     memo: Mapping[tuple[str, tuple[str, ...]], Rows]  # (gateway, points of a block) -> their rows
+    place_memo: Mapping[tuple[bytes, bool], tuple[NDArray[np.int64], NDArray[np.int64]]]  # of roadways, of zones
 
 
 class Changes(NamedTuple):
@@ -104,7 +106,7 @@ class Changes(NamedTuple):
 def empty() -> Twin:
     """Return the twin that has heard nothing."""
     i64, f64, u8 = np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.uint8)
-    return Twin({}, {}, Points(i64, i64, i64, i64, f64, u8), {}, People(*[i64] * 13), {}, {}, {})
+    return Twin({}, {}, Points(i64, i64, i64, i64, f64, u8), {}, People(*[i64] * 13), {}, {}, {}, {})
 
 
 def put_site(twin: Twin, arrival: Arrival, site: Site) -> Twin:
@@ -201,7 +203,7 @@ def _apply_blocks(
 ) -> tuple[Twin, int, int]:
     """Return (twin, newer samples, greatest order time)."""
     lasts = [(block, _last_row(block.time_us, until_us)) for block in blocks]
-    lasts = [(block, last) for block, last in lasts if last >= 0]
+    lasts = [(block, last) for block, last in lasts if last >= 0 and _has_room(twin, arrival.gateway, block.points)]
     if not lasts:
         return twin, 0, NO_TIME_US
     for block, _ in lasts:
@@ -221,6 +223,10 @@ def _apply_blocks(
         points.value[at] = block.value[:, last][newer]
         points.quality[at] = block.quality[:, last][newer]
     return twin._replace(points=points), samples, greatest_us
+
+
+def _has_room(twin: Twin, gateway: str, names: tuple[str, ...]) -> bool:
+    return (gateway, names) in twin.memo or len(twin.point_row) + len(names) <= ROWS_MAX
 
 
 def _last_row(time_us: NDArray[np.int64], until_us: int | None) -> int:
@@ -264,6 +270,8 @@ def _apply_fixes(twin: Twin, arrival: Arrival, fixes: Fixes, site: Site, until_u
     """Return (twin, tags moved, greatest order time); of a tag's rows in one batch only the last one counts."""
     count = len(fixes.tag) if until_us is None else _last_row(fixes.time_us, until_us) + 1
     last = {tag: row for row, tag in enumerate(fixes.tag[:count])}
+    if len(twin.tag_row) + len(last) > ROWS_MAX:
+        last = {tag: row for tag, row in last.items() if tag in twin.tag_row}
     if not last:
         return twin, 0, NO_TIME_US
     twin = _with_people(twin, arrival.gateway, last, site)
@@ -274,11 +282,11 @@ def _apply_fixes(twin: Twin, arrival: Arrival, fixes: Fixes, site: Site, until_u
     order_us = np.where(time_us <= arrival.received_us + CLOCK_SLACK_US, time_us, arrival.received_us)
     newer = _newer_people(twin, rows, order_us, arrival)
     at, take = rows[newer], take[newer]
-    roadway, zone = _places(twin, site, fixes)
+    tables = twin.place_memo[site.key, site.structure is None]
+    roadway, zone = _numbers(tables[0], fixes.roadway[take]), _numbers(tables[1], fixes.zone[take])
     fresh: tuple[Any, ...] = (
         order_us[newer], twin.sources[arrival.gateway], arrival.epoch, arrival.seq, fixes.time_us[take],
-        roadway[np.maximum(fixes.roadway[take], -1)], zone[np.maximum(fixes.zone[take], -1)],
-        fixes.chainage_mm[take], fixes.sigma_mm[take],
+        roadway, zone, fixes.chainage_mm[take], fixes.sigma_mm[take],
         fixes.x_mm[take], fixes.y_mm[take], fixes.z_mm[take], fixes.method[take],
     )  # fmt: skip
     people = People._make(column.copy() for column in twin.people)
@@ -301,22 +309,30 @@ def _newer_people(twin: Twin, rows: Rows, order_us: NDArray[np.int64], arrival: 
 
 def _with_people(twin: Twin, gateway: str, tags: Mapping[str, int], site: Site) -> Twin:
     """Make sure tags, gateway and the places of this structure have numbers."""
-    tag_row, places, sources = dict(twin.tag_row), twin.places, twin.sources
+    twin = _with_places(twin, site)
+    tag_row, sources = dict(twin.tag_row), twin.sources
     for tag in tags:
         tag_row.setdefault(tag, len(tag_row))
     if gateway not in sources:
         sources = {**sources, gateway: len(sources)}
-    wanted = place_keys(site.structure)
-    if any(key not in places for key in wanted):
-        grown = dict(places)
-        for key in wanted:
-            grown.setdefault(key, len(grown))
-        places = grown
     people, more = twin.people, len(tag_row) - len(twin.tag_row)
     if more:
         blank = np.full(more, -1, np.int64)
         people = _grown(people, People(np.full(more, NO_TIME_US, np.int64), *[blank] * 12))
-    return twin._replace(tag_row=tag_row, people=people, places=places, sources=sources)
+    return twin._replace(tag_row=tag_row, people=people, sources=sources)
+
+
+def _with_places(twin: Twin, site: Site) -> Twin:
+    """Make sure the places of this structure have numbers, and remember them by the structure's index."""
+    memo = (site.key, site.structure is None)
+    if memo in twin.place_memo:
+        return twin
+    places = dict(twin.places)
+    tables: dict[str, list[int]] = {"roadway": [], "zone": []}
+    for key in place_keys(site.structure):
+        tables[key[0]].append(places.setdefault(key, len(places)))
+    roadway, zone = (np.array([*numbers, -1], np.int64) for numbers in tables.values())
+    return twin._replace(places=places, place_memo={**twin.place_memo, memo: (roadway, zone)})
 
 
 def place_keys(structure: Structure | None) -> list[tuple[str, str]]:
@@ -327,11 +343,7 @@ def place_keys(structure: Structure | None) -> list[tuple[str, str]]:
     return keys + [("zone", zone.id) for zone in structure.zones]
 
 
-def _places(twin: Twin, site: Site, fixes: Fixes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Tables structure index -> number in `places`; the last cell answers index -1 and is -1."""
-    tables = []
-    for kind, column in (("roadway", fixes.roadway), ("zone", fixes.zone)):
-        numbers = [twin.places[key] for key in place_keys(site.structure) if key[0] == kind]
-        size = max(len(numbers), int(column.max(initial=-1)) + 1)  # an index beyond the structure is no place
-        tables.append(np.array(numbers + [-1] * (size - len(numbers) + 1), np.int64))
-    return tables[0], tables[1]
+def _numbers(table: NDArray[np.int64], column: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Structure index -> number in `places`; -1 and an index beyond the structure are no place: the last cell, -1."""
+    beyond = len(table) - 1
+    return table[np.where((column >= 0) & (column < beyond), column, beyond)]

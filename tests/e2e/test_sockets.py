@@ -114,7 +114,8 @@ def test_a_client_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
                 host, port = server.url.removeprefix("http://").split(":")
                 reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
                 head = f"GET /api/v1/enterprises/e1/live HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
-                head += "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                head += "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                head += "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
                 writer.write(f"{head}Authorization: {token['Authorization']}\r\n\r\n".encode())
                 await reader.readline()
                 worst_s = 0.0

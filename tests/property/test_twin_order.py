@@ -80,4 +80,6 @@ def test_any_order_of_arrival_gives_one_state(made: list[Step], data: st.DataObj
 
 
 def drawn(state: Twin, book: Book) -> bytes:
-    return encode_frame(picture.frame_of(state, picture.layout_of(state), book, twin.as_of_us(state)))
+    layout = picture.layout_of(state)
+    alarm = picture.alarm_column(layout, book)
+    return encode_frame(picture.frame_of(state, layout, alarm, twin.as_of_us(state)))

@@ -158,3 +158,17 @@ def test_the_identity_is_found_again() -> None:
     found = only(book)
     assert alarms.find(book, found.id) == found
     assert alarms.find(book, "no") is None
+
+
+def test_numbers_that_are_none_harm_nothing() -> None:
+    for wild in (float("nan"), float("inf"), -float("inf"), -1.0, 1e300):
+        book = book_of(word(1, received_s=300)._replace(numbers={"delay_s": wild}))
+        assert only(book).late
+        assert list(alarms.codes(book, {("gw-1", "p0"): 0}, 1)) == [1 | UNACKNOWLEDGED]
+
+
+def test_a_flood_of_invented_rules_stops_at_the_limit_but_the_server_s_own_words_do_not() -> None:
+    flood = [word(1)._replace(rule=f"r{n}") for n in range(alarms.SERIES_MAX + 5)]
+    book, _ = alarms.put(alarms.empty(), flood)
+    book, _ = alarms.put(book, [word(1)._replace(rule="silent", detector=alarms.SERVER)])
+    assert len(book.words) == alarms.SERIES_MAX + 1

@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import pytest
 
 from tests.support.small_mine import SECOND_US, START_US, arrival, batch, block, fixes, manifest, site
 from twin_server import alarms, picture, twin
@@ -90,7 +91,7 @@ def test_people_are_where_they_were_last_seen_and_counted_up_the_zones() -> None
     layout = picture.layout_of(state)
     counted = {zone.id: zone.headcount for zone in picture.headcounts(state, layout, START_US + 2)}
     assert counted == {"z-all": 2, "z-main": 1, "z-head": 1}
-    frame = picture.frame_of(state, layout, alarms.empty(), START_US + 2)
+    frame = picture.frame_of(state, layout, picture.alarm_column(layout, alarms.empty()), START_US + 2)
     seen = {layout.tags[tag]: layout.roadways[roadway] for tag, roadway in zip(frame.tag, frame.roadway, strict=True)}
     assert seen == {"t1": "r-head", "t2": "r-main"}
 
@@ -105,21 +106,41 @@ def test_a_person_unheard_is_shown_with_age_but_not_counted_and_later_not_shown(
     layout = picture.layout_of(state)
     later_us = START_US + 1200 * SECOND_US
     assert sum(zone.headcount for zone in picture.headcounts(state, layout, later_us)) == 0
-    assert list(picture.frame_of(state, layout, alarms.empty(), later_us).person_age_s) == [1200]
+    assert list(
+        picture.frame_of(state, layout, picture.alarm_column(layout, alarms.empty()), later_us).person_age_s
+    ) == [1200]
     tomorrow_us = START_US + 86_400 * SECOND_US
-    assert not len(picture.frame_of(state, layout, alarms.empty(), tomorrow_us).tag)
+    assert not len(picture.frame_of(state, layout, picture.alarm_column(layout, alarms.empty()), tomorrow_us).tag)
 
 
 def test_a_place_beyond_the_structure_is_no_place() -> None:
-    far = fixes([(START_US, "t1", 7, 10.0, 99)])
-    state, _ = twin.apply(twin.empty(), arrival("gw-1", 1, START_US), batch(M, where=far), S)
-    assert state.people.roadway[0] == state.people.zone[0] == -1
+    for beyond in (2, 7, -1, -5, 2**31 - 1, -(2**31)):
+        far = fixes([(START_US, "t1", beyond, 10.0, beyond + 1 if 1 < beyond < 9 else beyond)])
+        state, _ = twin.apply(twin.empty(), arrival("gw-1", 1, START_US), batch(M, where=far), S)
+        assert state.people.roadway[0] == state.people.zone[0] == -1
+
+
+def test_names_beyond_the_limit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twin, "ROWS_MAX", 4)
+    state = heard((1, 1, 0.1))
+    other = manifest("gw-2")
+    more = batch(
+        other, [block(other, [START_US], [[7, 8, 9]])], fixes([(START_US, f"t{n}", 0, 1, 1) for n in range(5)])
+    )
+    state, _ = twin.apply(state, arrival("gw-2", 1, START_US), more, site(other))
+    assert (len(state.point_row), len(state.tag_row)) == (3, 0)
+    state, _ = twin.apply(
+        state, arrival("gw-1", 2, START_US + 9), batch(M, [block(M, [START_US + 9**9], [[5, 5, 5]])]), S
+    )
+    assert value(state) == 5
 
 
 def test_a_point_never_heard_is_empty_in_the_frame() -> None:
     state = twin.put_site(twin.empty(), arrival("gw-1", 0, START_US), S)
     layout = picture.layout_of(state)
-    frame = decode_frame(encode_frame(picture.frame_of(state, layout, alarms.empty(), START_US)))
+    frame = decode_frame(
+        encode_frame(picture.frame_of(state, layout, picture.alarm_column(layout, alarms.empty()), START_US))
+    )
     assert layout.points == ("p0", "p1", "p2")
     assert np.isnan(frame.value).all()
     assert (frame.point_age_s == AGE_S_MAX).all()
@@ -134,7 +155,7 @@ def test_points_of_two_gateways_with_one_id_keep_apart() -> None:
         state, arrival("gw-2", 1, START_US), batch(other, [block(other, [START_US], [[7, 8, 9]])]), site(other)
     )
     layout = picture.layout_of(state)
-    frame = picture.frame_of(state, layout, alarms.empty(), START_US + SECOND_US)
+    frame = picture.frame_of(state, layout, picture.alarm_column(layout, alarms.empty()), START_US + SECOND_US)
     seen = dict(zip(layout.points, frame.value, strict=True))
     assert (seen["gw-1:p0"], seen["gw-2:p0"]) == (0.1, 7)
 
