@@ -46,12 +46,16 @@ async def list_changes(call: Call) -> web.Response:
     """List what happened besides readings from an index of the log on: each manifest compared with the one before."""
     store, asked = call.app[LIVE].store, call.asked
     entries = await store.entries(call.enterprise, asked["since_index"], asked["limit"], without="data")
-    return answer([await _change(store, call.enterprise, entry) for entry in entries])
+    before: dict[str, bytes | None] = {}  # by gateway, the manifest before the entry at hand
+    return answer([await _change(store, call.enterprise, entry, before) for entry in entries])
 
 
-async def _change(store: Store, enterprise: str, entry: StoredBatch) -> Change:
+async def _change(store: Store, enterprise: str, entry: StoredBatch, before: dict[str, bytes | None]) -> Change:
     if entry.kind == "manifest" and not entry.disputed and entry.readable and entry.body:
-        summary = await _manifest_summary(store, enterprise, entry, entry.body)
+        if entry.gateway not in before:
+            before[entry.gateway] = await _manifest_before(store, enterprise, entry)
+        summary = _manifest_summary(before[entry.gateway], entry.body)
+        before[entry.gateway] = entry.body
     else:
         summary = record_summary(entry)
     if entry.disputed:
@@ -60,11 +64,15 @@ async def _change(store: Store, enterprise: str, entry: StoredBatch) -> Change:
     return Change(entry.index, entry.kind, entry.gateway, entry.t1_us, entry.received_us, summary, text)
 
 
-async def _manifest_summary(store: Store, enterprise: str, entry: StoredBatch, body: bytes) -> dict[str, Any]:
-    before = [d for d in await store.documents(enterprise, "manifest", entry.gateway) if 0 <= d.index < entry.index]
-    old = max(before, key=lambda document: document.index, default=None)
+async def _manifest_before(store: Store, enterprise: str, entry: StoredBatch) -> bytes | None:
+    held = [d for d in await store.documents(enterprise, "manifest", entry.gateway) if 0 <= d.index < entry.index]
+    newest = max(held, key=lambda document: document.index, default=None)
+    return newest.body if newest else None
+
+
+def _manifest_summary(old: bytes | None, new: bytes) -> dict[str, Any]:
     try:
-        return compare(read_manifest(old.body) if old else None, read_manifest(body))
+        return compare(read_manifest(old) if old else None, read_manifest(new))
     except FormatError as fault:
         return {"unreadable": str(fault)}
 
