@@ -76,7 +76,7 @@ export function spanText(seconds: number, lang: Lang): string {
   const u = SPANS[lang];
   if (!Number.isFinite(seconds)) return NO_VALUE;
   if (seconds < 0) return `-${spanText(-seconds, lang)}`;
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ${u.ms}`;
+  if (seconds > 0 && seconds < 1) return `${Math.round(seconds * 1000)} ${u.ms}`;
   const s = Math.round(seconds);
   if (s < 60) return `${s} ${u.s}`;
   if (s < 3600) return `${Math.floor(s / 60)} ${u.min} ${pad(s % 60)} ${u.s}`;

@@ -3,6 +3,7 @@ import type { Frame } from '../lib/frame';
 import type { Layout } from '../lib/structure';
 import type { LayoutMessage } from '../lib/types';
 import { readColours } from './colours';
+import type { Box } from './labels';
 import type { Model } from './model';
 import { Overlay, type Trail } from './overlay';
 import { PeopleOnMap } from './people';
@@ -86,6 +87,12 @@ export class MineMap {
   setMuted(muted: boolean): void {
     this.overlay.muted = muted;
     this.overlay.touch();
+  }
+
+  /** Labels keep clear of these boxes, in CSS pixels of the host. */
+  setReserved(boxes: Box[]): void {
+    this.overlay.reserved = boxes;
+    this.overlay.change();
   }
 
   recolour(): void {

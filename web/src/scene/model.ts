@@ -182,7 +182,7 @@ export function buildModel(layout: Layout, points: PointNow[], zones: ZoneNow[],
   const severity = new Uint8Array(layout.lines.length);
   for (const p of points) {
     const i = layout.indexOf(p.info.roadway);
-    if (i >= 0 && p.severity && (!severity[i] || p.severity < severity[i]!)) severity[i] = p.severity;
+    if (i >= 0 && p.severity && !isReturned(p.alarm) && (!severity[i] || p.severity < severity[i]!)) severity[i] = p.severity;
   }
   const placed = groups.map((g) => mark('point', layout.at(g.roadway, g.chainage_m) as Place, g.points, chosen, words.lang, ''));
   const chosenPoint = points.find((p) => p.info.id === chosen.point);

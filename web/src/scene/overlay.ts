@@ -46,6 +46,8 @@ export class Overlay {
   chosenTag = '';
   trail: Trail | null = null;
   muted = false;
+  /** Corners taken by the page's own controls. */
+  reserved: Box[] = [];
 
   constructor(
     private colours: Colours,
@@ -145,7 +147,7 @@ export class Overlay {
       if (!mark.text) continue;
       const look = mark.nodata && !mark.severity ? 'muted' : 'plain';
       const gap = mark.severity || mark.kind !== 'point' ? MARK_PX / 2 + 3 : POINT_PX;
-      ask(mark.text, at, look, mark.severity, { gap, mode: 'around', rank: mark.rank, forced: mark.chosen });
+      ask(mark.text, at, look, mark.returned ? 0 : mark.severity, { gap, mode: 'around', rank: mark.rank, forced: mark.chosen });
       const last = this.positions.find((p) => p.mark.hover === this.hovered && p.mark === mark);
       if (last && this.hovered) ask(this.hovered, at, 'hover', 0, { gap: gap + 2, mode: 'around', rank: -1, forced: true });
     }
@@ -154,7 +156,7 @@ export class Overlay {
       const half = (mark.severity || mark.kind !== 'point' ? MARK_PX : POINT_PX) / 2;
       return { x: at.x - half, y: at.y - half, w: 2 * half, h: 2 * half };
     });
-    const boxes = placeLabels(requests, taken, { x: 2, y: 2, w: this.width - 4, h: this.height - 4 });
+    const boxes = placeLabels(requests, [...taken, ...this.reserved], { x: 2, y: 2, w: this.width - 4, h: this.height - 4 });
     this.labels = boxes.flatMap((box, i) => (box ? [{ box, ...made[i]! }] : []));
   }
 

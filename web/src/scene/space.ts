@@ -20,11 +20,12 @@ import type { Layout, Place } from '../lib/structure';
 import type { Colours } from './colours';
 import { PIXEL_RATIO_MAX, type BaseView, type Screen, type ViewOptions } from './view';
 
-const RADIUS_SHARE = 0.006; // of the mine's extent: a roadway true to scale would be a hair
+const RADIUS_SHARE = 0.008; // of the mine's extent: a roadway true to scale would be a hair
 const SIDES = 8;
 const FIELD_DEG = 40;
 const START = new Vector3(-0.45, 0.85, 1.05); // seen from the south-west and above
-const FILL = 0.98;
+const FILL = 0.86; // of the view that the mine may take
+const FIT_ROUNDS = 4;
 const GRID_CELLS = 24;
 
 /** x east, y up, z south: the right-handed frame of the graphics card. */
@@ -48,6 +49,7 @@ export class SpaceView implements BaseView {
   private width = 1;
   private height = 1;
   private dirty = true;
+  private touched = false; // the viewer has turned or zoomed: keep that
   private readonly scratch = new Vector3();
 
   /** Throws when this computer gives no WebGL context. */
@@ -72,6 +74,7 @@ export class SpaceView implements BaseView {
     this.controls.minDistance = this.ball.radius * 0.1;
     this.controls.maxDistance = this.ball.radius * 6;
     this.controls.addEventListener('change', () => this.change());
+    this.controls.addEventListener('start', () => (this.touched = true));
     this.fit();
     this.setColours(options.colours);
   }
@@ -89,6 +92,7 @@ export class SpaceView implements BaseView {
     this.renderer.setSize(width, height);
     this.camera.aspect = width / height;
     this.camera.updateProjectionMatrix();
+    if (!this.touched) this.fit();
     this.change();
   }
 
@@ -105,7 +109,7 @@ export class SpaceView implements BaseView {
       this.scene.remove(this.grid);
       this.grid.dispose();
     }
-    const size = this.ball.radius * 2.4;
+    const size = this.ball.radius * 2.1;
     this.grid = new GridHelper(size, GRID_CELLS, colours.line, colours.line);
     this.grid.position.set(this.ball.center.x, this.lowest() - this.ball.radius * 0.04, this.ball.center.z);
     this.scene.add(this.grid);
@@ -119,6 +123,7 @@ export class SpaceView implements BaseView {
   }
 
   zoom(factor: number): void {
+    this.touched = true;
     const offset = this.camera.position.clone().sub(this.controls.target);
     const length = offset.length() / factor;
     offset.setLength(Math.min(this.controls.maxDistance, Math.max(this.controls.minDistance, length)));
@@ -128,6 +133,7 @@ export class SpaceView implements BaseView {
   }
 
   turn(radians: number): void {
+    this.touched = true;
     const offset = this.camera.position.clone().sub(this.controls.target);
     offset.applyAxisAngle(new Vector3(0, 1, 0), radians);
     this.camera.position.copy(this.controls.target).add(offset);
@@ -136,14 +142,18 @@ export class SpaceView implements BaseView {
   }
 
   fit(): void {
-    const half = Math.tan((FIELD_DEG / 2) * (Math.PI / 180)) * Math.min(1, this.camera.aspect);
-    const distance = (this.ball.radius / half) * FILL;
+    this.touched = false;
     this.controls.target.copy(this.ball.center);
-    this.camera.position.copy(START).setLength(distance).add(this.ball.center);
     this.camera.near = this.ball.radius / 50;
     this.camera.far = this.ball.radius * 20;
     this.camera.updateProjectionMatrix();
-    this.controls.update();
+    let distance = this.ball.radius * 2;
+    for (let round = 0; round < FIT_ROUNDS; round++) {
+      this.camera.position.copy(START).setLength(distance).add(this.ball.center);
+      this.controls.update();
+      this.camera.updateMatrixWorld();
+      distance *= this.reach() / FILL;
+    }
     this.change();
   }
 
@@ -156,6 +166,16 @@ export class SpaceView implements BaseView {
     this.renderer.dispose();
     this.renderer.forceContextLoss(); // browsers allow only a few contexts
     this.element.remove();
+  }
+
+  /** How far the mine reaches from the middle of the view: 1 touches the edge. */
+  private reach(): number {
+    let most = 0.01;
+    for (const corner of this.layout.everyCorner()) {
+      const v = toSpace(corner, this.scratch).project(this.camera);
+      most = Math.max(most, Math.abs(v.x), Math.abs(v.y));
+    }
+    return most;
   }
 
   private lowest(): number {

@@ -30,4 +30,9 @@ export function t(key: Key, fill: Record<string, string | number> = {}): string 
   return WORDS[language.now][key].replace(/\{(\w+)\}/g, (_, name: string) => String(fill[name] ?? ''));
 }
 
+/** The word for a key made at run time, or the text itself when there is none. */
+export function wordOr(key: string, otherwise: string): string {
+  return key in zh ? t(key as Key) : otherwise;
+}
+
 export type { Key };
