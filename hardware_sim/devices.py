@@ -47,6 +47,7 @@ class Floor:
         self.lines: dict[str, Line] = {}
         self.instruments: dict[str, Instrument] = {}
         self._points: dict[tuple[str, int], list[Instrument]] = {}
+        self._samples: dict[tuple[str, int, Read], int] = {}
         for place, link in enumerate(site.links):
             faults = FaultPlan(f"{seed}/{link.id}")
             path = directory / "dev" / link.id
@@ -66,12 +67,18 @@ class Floor:
 
     def samples(self, link: str, unit: int, read: Read) -> int:
         """Return how many configured points lie whole in one read."""
-        return sum(
-            signal.function == read.function
-            and read.address <= signal.address
-            and signal.address + signal.registers <= read.address + read.size
-            for signal in (instrument.signal for instrument in self._points.get((link, unit), []))
-        )
+        known = self._samples.get((link, unit, read))
+        if known is None:
+            signals = (instrument.signal for instrument in self._points.get((link, unit), []))
+            last = read.address + read.size
+            known = sum(
+                signal.function == read.function
+                and read.address <= signal.address
+                and signal.address + signal.registers <= last
+                for signal in signals
+            )
+            self._samples[link, unit, read] = known
+        return known
 
     def _install(self, line: Bus, plan: DevicePlan, profile: Profile, seed: int) -> None:
         image = Image(

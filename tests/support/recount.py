@@ -1,0 +1,104 @@
+"""Recomputes every sample from what the simulated devices say they answered, and compares it with a CSV export.
+
+Imports nothing of ours, only the standard library: python recount.py GATEWAY_FOLDER EXPORT.csv PROFILES_FOLDER
+"""
+
+import csv
+import struct
+import sys
+import tomllib
+from collections import defaultdict
+from decimal import Decimal
+from pathlib import Path
+
+REGISTERS = {"bool": 1, "i16": 1, "u16": 1, "i32": 2, "u32": 2, "i64": 4, "u64": 4, "f32": 2, "f64": 4}
+FORMATS = {"i16": ">h", "u16": ">H", "i32": ">i", "u32": ">I", "i64": ">q", "u64": ">Q", "f32": ">f", "f64": ">d"}
+NOT_ANSWERED = ("NO_ANSWER", "BAD")
+APART_S_MAX = 0.5  # between the journal's time (answer sent) and the sample's (answer began to arrive)
+Samples = dict[str, list[tuple[int, Decimal]]]  # per point: time in µs, value, in the order of time
+
+
+def main(gateway_folder: Path, export: Path, profiles: Path) -> int:
+    """Print what differs; 0 when nothing does."""
+    served, shown = served_samples(gateway_folder, profiles), exported_samples(export)
+    faults = compare(served, shown)
+    counts = f"{sum(map(len, served.values()))} samples served, {sum(map(len, shown.values()))} exported"
+    sys.stdout.write("\n".join([*faults[:50], f"{counts}, {len(faults)} differences", ""]))
+    return 1 if faults else 0
+
+
+def compare(served: Samples, shown: Samples) -> list[str]:
+    """Return every difference as a sentence."""
+    faults = [f"{point}: exported, but not a configured point" for point in shown.keys() - served.keys()]
+    for point, truth in served.items():
+        found = shown.get(point, [])
+        if len(truth) != len(found):
+            faults.append(f"{point}: {len(truth)} served, {len(found)} exported")
+            continue
+        for (sent_us, sent), (time_us, value) in zip(truth, found, strict=True):
+            if sent != value:
+                faults.append(f"{point} at {time_us}: served {sent}, exported {value}")
+            if abs(sent_us - time_us) > APART_S_MAX * 1e6:
+                faults.append(f"{point}: served at {sent_us}, exported at {time_us}")
+    return faults
+
+
+def served_samples(folder: Path, profiles: Path) -> Samples:
+    """Return every sample of the configured points in the journal's answers."""
+    config = tomllib.loads((folder / "gateway.toml").read_text(encoding="utf-8"))
+    devices = {device["id"]: device for device in config["device"]}
+    signals = {name: profile_signals(profiles / f"{name}.toml") for name in {d["profile"] for d in devices.values()}}
+    wanted = defaultdict(list)
+    samples: Samples = {}
+    with (folder / "points.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            device = devices[row["device"]]
+            signal = signals[device["profile"]][row["signal"]]
+            wanted[device["link"], device["unit"], signal["function"]].append((row["point"], signal))
+            samples[row["point"]] = []
+    with (folder / "journal.csv").open(encoding="ascii", newline="") as file:
+        for row in csv.DictReader(file):
+            key = row["link"], int(row["unit"]), int(row["function"])
+            first, count, data = int(row["address"]), int(row["count"]), bytes.fromhex(row["payload"])
+            for point, signal in wanted.get(key, ()):
+                at, size = signal["address"] - first, REGISTERS[signal["type"]]
+                if at >= 0 and at + size <= count:
+                    samples[point].append((int(row["wall_us"]), decode(signal, data, at, size)))
+    return samples
+
+
+def profile_signals(path: Path) -> dict[str, dict]:
+    """Return a profile's signals with wire addresses."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    base = table.get("modbus", {}).get("address_base", 0)
+    plain = {"type": "u16", "order": "ABCD", "decimals": 0, "divisor": 1}
+    return {s["id"]: {**plain, **s, "address": s.get("address", base) - base} for s in table["signal"]}
+
+
+def decode(signal: dict, data: bytes, at: int, size: int) -> Decimal:
+    """Return the value of a signal in an answer's data bytes."""
+    if signal["type"] == "bool" and signal["function"] in (1, 2):
+        return Decimal(data[at // 8] >> at % 8 & 1)
+    words = [data[2 * (at + i) : 2 * (at + i) + 2] for i in range(size)]
+    if signal["order"] in ("CDAB", "DCBA"):
+        words.reverse()
+    if signal["order"] in ("BADC", "DCBA"):
+        words = [word[::-1] for word in words]
+    raw = struct.unpack(FORMATS[signal["type"]], b"".join(words))[0]
+    if isinstance(raw, float):
+        return round(Decimal(raw), signal["decimals"])
+    return Decimal(raw).scaleb(-signal["decimals"]) / signal["divisor"]
+
+
+def exported_samples(export: Path) -> Samples:
+    """Return every answered sample of the devices' points in an export, in the order of time."""
+    samples: Samples = defaultdict(list)
+    with export.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["quality"] not in NOT_ANSWERED and not row["point"].startswith(row["gateway"]):
+                samples[row["point"]].append((int(row["time_us"]), Decimal(row["value"])))
+    return {point: sorted(rows) for point, rows in samples.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(Path, sys.argv[1:4])))
