@@ -68,6 +68,7 @@ class Uplink:
         self._bytes_max = POST_BYTES[1]
         self._batches_max = OFFER_BATCHES_MAX
         self._given: set[bytes] = set()  # manifests put since the connection stands
+        self._failures = 0
         self._asked = False  # whether this session has asked for the head
         self._watch_until_s = 0.0
         self._answered_s = -1e9
@@ -108,10 +109,11 @@ class Uplink:
                         await self._pause(pauses.next(BACKOFF_S))
 
     async def drain(self, seconds: float) -> bool:
-        """Try for at most `seconds` to send everything; return whether nothing waits any more."""
+        """Try for at most `seconds`, or until it fails anew, to send everything; return whether nothing waits."""
+        failed = self._failures
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._store.unsent:
+                while self._store.unsent and self._failures < failed + 2:  # one may have been under way
                     self._hurry.set()
                     self._wake.set()
                     await asyncio.sleep(0.05)
@@ -283,6 +285,7 @@ class Uplink:
             log.warning("uplink state=%s reason=%s", state, error)
         self.state, self.reason = state, str(error)[:300]
         self._asked = False
+        self._failures += 1
         self.round_trip_ms = float("nan")
         await self._pause(seconds)
 

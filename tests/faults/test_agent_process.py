@@ -1,0 +1,171 @@
+"""The agent as a process without a server: killed and started again it repeats no number and no alarm."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from buffering.queue import Queue
+from tests.support.gateway_folder import GATEWAY, write_folder
+from tests.support.queues import gap_entry
+from tests.support.vouchers import voucher_line
+from twin_wire.body import decode_body
+from twin_wire.keys import PublicKey
+from twin_wire.manifest import groups_of, read_manifest
+from twin_wire.readings import Event
+from twin_wire.statement import Statement, check, check_successor, read
+from twin_wire.voucher import read_enrol_body
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def agent(*words: str) -> list[str]:
+    return [sys.executable, "-m", "edge_agent", *words]
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """An enrolled gateway whose instruments are not there."""
+    gateway = GATEWAY.replace("127.0.0.1:0", f"127.0.0.1:{free_port()}")
+    path = write_folder(tmp_path, gateway=gateway, tcp_port=free_port())
+    subprocess.run(agent("enroll", str(path), "--voucher", voucher_line()), check=True, capture_output=True)
+    return tmp_path
+
+
+def state(folder: Path) -> dict:
+    """Ask the running agent's page until it answers."""
+    address = (folder / "gateway.toml").read_text(encoding="utf-8").split('listen = "')[1].split('"')[0]
+    end = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://{address}/api/state", timeout=2) as response:
+                return json.load(response)
+        except OSError:
+            assert time.monotonic() < end, (folder / "log").read_text()
+            time.sleep(0.05)
+
+
+def wait_for(folder: Path, reached) -> dict:
+    end = time.monotonic() + 30
+    while not reached(seen := state(folder)):
+        assert time.monotonic() < end, seen
+        time.sleep(0.1)
+    return seen
+
+
+def start(folder: Path) -> subprocess.Popen:
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(agent("run", str(folder / "gateway.toml")), stdout=log, stderr=log)
+
+
+def begun(seen: dict) -> dict[str, int]:
+    return {e["point"]: e["begin_us"] for e in seen["active"] if e["rule"] == "device_down"}
+
+
+def read_queue(folder: Path) -> tuple[list[Statement], list[Event]]:
+    """Check every statement of the queue as a server would; return them and all events."""
+    queue = Queue(folder / "state/queue.db", gap_entry, 4 << 20, ballast_bytes=0)
+    offers = sorted(queue.offer(batches_max=10_000), key=lambda o: (o.epoch, o.seq))
+    queue.close()
+    public: PublicKey = read_enrol_body(offers[0].body).public
+    statements: list[Statement] = []
+    events: list[Event] = []
+    groups = []
+    for offer in offers:
+        statement = read(offer.statement)
+        check(statement, public)
+        check_successor(statements[-1] if statements else None, statement)
+        statements.append(statement)
+        if statement.kind == "manifest":
+            groups = groups_of(read_manifest(offer.body))
+        elif statement.kind == "data":
+            events += decode_body(offer.body, groups).events
+    return statements, events
+
+
+def test_killed_and_started_again_it_repeats_the_same_conditions_and_numbers_once(folder):
+    process = start(folder)
+    first = wait_for(folder, lambda seen: len(begun(seen)) == 3 and seen["sync"]["seq"] >= 5)
+    numbers = [first["sync"]["seq"]]
+    for _ in range(3):
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process = start(folder)
+        seen = state(folder)
+        assert begun(seen) == begun(first), "the same alarm, not a new one"
+        numbers.append(seen["sync"]["seq"])
+    time.sleep(3.5)
+    process.terminate()
+    assert process.wait(15) == 0
+    assert numbers == sorted(numbers)
+    statements, events = read_queue(folder)
+    assert statements[-1].chain.seq >= numbers[-1] - 1
+    assert [s.kind for s in statements[:4]] == ["enrol", "structure", "manifest", "data"]
+    assert sum(s.kind == "manifest" for s in statements) == 1, "said once as long as nothing changes"
+    downs = [(e.point, e.begin_us) for e in events if e.rule == "device_down"]
+    assert len(downs) == len(set(downs)) == 3
+    assert len([e for e in events if e.rule == "restart"]) == 4
+    assert len({s.chain.boot for s in statements}) == 5  # enrolment is one
+
+
+def test_a_changed_configuration_is_a_new_manifest_and_ends_what_is_no_longer_there(folder):
+    process = start(folder)
+    wait_for(folder, lambda seen: len(begun(seen)) == 3)
+    process.terminate()
+    assert process.wait(15) == 0
+    path = folder / "gateway.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text[: text.index('[[device]]\nid = "fan-1"')], encoding="utf-8")
+    points = (folder / "points.csv").read_text(encoding="utf-8")
+    (folder / "points.csv").write_text(points[: points.index("fan-speed")], encoding="utf-8")
+    process = start(folder)
+    wait_for(folder, lambda seen: set(begun(seen)) == {"ch4-1", "dust-1"})
+    process.terminate()
+    assert process.wait(15) == 0
+    statements, events = read_queue(folder)
+    assert sum(s.kind == "manifest" for s in statements) == 2
+    ends = [e for e in events if e.rule == "device_down" and e.end_us]
+    assert [e.point for e in ends] == ["fan-1"]
+    assert ends[0].begin_us in [e.begin_us for e in events if e.point == "fan-1" and not e.end_us]
+
+
+def test_a_second_agent_on_the_same_folder_is_refused(folder):
+    process = start(folder)
+    state(folder)
+    second = subprocess.run(agent("run", str(folder / "gateway.toml")), capture_output=True, text=True, timeout=20)
+    assert second.returncode == 1
+    assert "stop it first" in second.stderr
+    process.send_signal(signal.SIGINT)
+    assert process.wait(15) == 0
+
+
+def test_commands_end_with_the_exit_codes_they_promise(folder, tmp_path):
+    def run(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(agent(*words), capture_output=True, text=True, timeout=30)
+
+    config = str(folder / "gateway.toml")
+    good = run("check", config)
+    assert (good.returncode, good.stdout.splitlines()[-1]) == (0, "no fault")
+    assert "nobody has confirmed" in good.stdout or "not armed" not in good.stdout
+    looked = run("doctor", config)
+    assert looked.returncode == 1
+    assert "is not there" in looked.stdout
+    (folder / "points.csv").write_text("point,device\n", encoding="utf-8")
+    bad = run("check", config)
+    assert bad.returncode == 2
+    assert "points.csv:1" in bad.stderr
+    assert run("run", str(tmp_path / "none.toml")).returncode == 2
+    assert "enroll" in run("--help").stdout
+    assert os.path.exists(folder / "state")
