@@ -103,19 +103,29 @@ class Network:
         return min(max(distance, 0.05), DISTANCE_M_MAX)
 
     def _look(self, anchor: Anchor) -> None:
-        """Note how the anchor hears its own roadway and those that meet it."""
-        ways, at = roadway_by_id(), place_of(anchor.roadway, anchor.chainage_m)
-        own = ways[anchor.roadway]
+        """Note how the anchor hears its own roadway and what lies behind its two ends."""
+        at, own = place_of(anchor.roadway, anchor.chainage_m), roadway_by_id()[anchor.roadway]
         self._views[own.id].append(View(anchor, at, anchor.chainage_m, SIGHT_M, sighted=True))
-        for junction, distance in ((own.start, anchor.chainage_m), (own.end, length_of(own) - anchor.chainage_m)):
-            for way in ways.values():
-                if way.id == own.id or junction not in (way.start, way.end):
-                    continue
-                sighted = distance <= NEAR_JUNCTION_M or _straight_on(own.id, way.id, junction)
-                reach = (SIGHT_M if sighted else CORNER_M) - distance
-                if reach > 0:
-                    via = 0.0 if way.start == junction else length_of(way)
-                    self._views[way.id].append(View(anchor, at, via, reach, sighted))
+        self._look_on(anchor, at, own.id, own.start, anchor.chainage_m)
+        self._look_on(anchor, at, own.id, own.end, length_of(own) - anchor.chainage_m)
+
+    def _look_on(
+        self, anchor: Anchor, at: tuple[float, float, float], through: str, junction: str, distance_m: float
+    ) -> None:
+        """Note the roadways behind a junction that is `distance_m` away; straight on, sight carries further still."""
+        for way in roadway_by_id().values():
+            if way.id == through or junction not in (way.start, way.end):
+                continue
+            straight = _straight_on(through, way.id, junction)
+            sighted = straight or distance_m <= NEAR_JUNCTION_M
+            reach = (SIGHT_M if sighted else CORNER_M) - distance_m
+            if reach <= 0:
+                continue
+            length = length_of(way)
+            self._views[way.id].append(View(anchor, at, 0.0 if way.start == junction else length, reach, sighted))
+            if straight:
+                other = way.end if way.start == junction else way.start
+                self._look_on(anchor, at, way.id, other, distance_m + length)
 
 
 def _heading(roadway: str, junction: str) -> tuple[float, float]:

@@ -63,7 +63,7 @@ TEAMS = (
             Place("main-1", 90.0),
             Place("main-3", 150.0),
             Place("main-4", 250.0),
-            Place("aux-incline", 520.0),
+            Place("aux-incline", 300.0),
         ),
         (20, 120),
     ),
@@ -73,7 +73,6 @@ TEAMS = (
         "",
         (
             Place("main-4", 280.0),
-            Place("return-3", 170.0),
             Place("return-gate", 300.0),
             Place("intake-gate", 500.0),
             Place("doors-2", 30.0),

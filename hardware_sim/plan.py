@@ -221,23 +221,24 @@ REFUGES = (
     ("refuge-a", "main-4", 300.0, 20, 96.0, "Refuge, heading A 避难硐室2"),
 )
 
+# Near the ends of roadways: an anchor amid a roadway cannot tell its two sides apart by a single range.
 ANCHORS = (
-    Anchor(0, "uwb-1", "main-incline", 270.0),
-    Anchor(1, "uwb-1", "aux-incline", 270.0),
-    Anchor(2, "uwb-1", "pit-link", 30.0),
-    Anchor(3, "uwb-1", "main-1", 178.0),
-    Anchor(4, "uwb-1", "main-2", 298.0),
-    Anchor(5, "uwb-1", "belt-2", 2.0),
-    Anchor(6, "uwb-1", "belt-2", 300.0),
-    Anchor(7, "uwb-1", "return-2", 150.0),
+    Anchor(0, "uwb-1", "main-incline", 4.0),
+    Anchor(1, "uwb-1", "main-incline", 545.0),
+    Anchor(2, "uwb-1", "aux-incline", 4.0),
+    Anchor(3, "uwb-1", "aux-incline", 545.0),
+    Anchor(4, "uwb-1", "pump-chamber", 65.0),
+    Anchor(5, "uwb-1", "main-2", 298.0),
+    Anchor(6, "uwb-1", "belt-2", 290.0),
+    Anchor(7, "uwb-1", "belt-2", 575.0),
     Anchor(0, "uwb-2", "main-3", 278.0),
-    Anchor(1, "uwb-2", "a-mouth", 2.0),
-    Anchor(2, "uwb-2", "heading-a", 60.0),
-    Anchor(3, "uwb-2", "b-mouth", 40.0),
-    Anchor(4, "uwb-2", "heading-b", 60.0),
+    Anchor(1, "uwb-2", "heading-a", 20.0),
+    Anchor(2, "uwb-2", "heading-a", 410.0),
+    Anchor(3, "uwb-2", "heading-b", 20.0),
+    Anchor(4, "uwb-2", "heading-b", 370.0),
     Anchor(5, "uwb-2", "intake-gate", 330.0),
     Anchor(6, "uwb-2", "face", 5.0),
-    Anchor(7, "uwb-2", "return-gate", 300.0),
+    Anchor(7, "uwb-2", "face", 175.0),
 )
 
 
