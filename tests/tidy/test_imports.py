@@ -19,6 +19,10 @@ FOREIGN = {
     "edge_agent.agent": ("uvloop", "psycopg", "pymodbus", "minimalmodbus", "twin_server", "hardware_sim"),
     "twin_wire.statement": ("numpy", "asyncio", "aiohttp"),
     "twin_wire.receipt": ("numpy", "asyncio", "aiohttp"),
+    "twin_wire.exchange": ("numpy", "asyncio", "aiohttp"),
+    "twin_wire.manifest": ("numpy", "asyncio", "aiohttp"),
+    "twin_wire.structure": ("numpy", "asyncio", "aiohttp"),
+    "twin_wire.ruleset": ("numpy", "asyncio", "aiohttp"),
     "hardware_sim.world": ("drivers", "edge_agent", "twin_server", "numba"),
 }
 

@@ -5,8 +5,17 @@ from typing import Any
 import pytest
 
 from twin_wire import cbor
-from twin_wire.errors import FormatError
-from twin_wire.exchange import Answer, Head, Verdict, encode_answer, read_answer
+from twin_wire.errors import FormatError, ProofError
+from twin_wire.exchange import (
+    Answer,
+    Head,
+    Verdict,
+    check_head_authorization,
+    encode_answer,
+    head_authorization,
+    read_answer,
+)
+from twin_wire.keys import SigningKey
 
 HEAD = Head(1, 41, b"h" * 32)
 ANSWER = Answer(
@@ -85,3 +94,28 @@ def test_every_field_has_to_be_there() -> None:
     for other in (b"", cbor.encode([]), bytes((2 << 20) + 1)):
         with pytest.raises(FormatError):
             read_answer(other)
+
+
+KEY, OTHER = SigningKey.from_seed(bytes(32)), SigningKey.from_seed(b"\1" * 32)
+ORIGIN = "mine.example/e/1001"
+
+
+def test_the_head_is_told_to_the_gateways_key_alone() -> None:
+    header = head_authorization(KEY, ORIGIN, "gw-1")
+    check_head_authorization(header, KEY.public, ORIGIN, "gw-1")
+    for public, origin, gateway in (
+        (OTHER.public, ORIGIN, "gw-1"),
+        (KEY.public, ORIGIN, "gw-2"),
+        (KEY.public, "mine.example/e/1002", "gw-1"),
+        (KEY.public, ORIGIN + "\0gw", "-1"),
+    ):
+        with pytest.raises(ProofError):
+            check_head_authorization(header, public, origin, gateway)
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Gateway", "Gateway 00", "Bearer " + "0" * 128, "Gateway " + "x" * 128, "Gateway " + "AB" * 64]
+)
+def test_another_authorization_is_refused(header: str) -> None:
+    with pytest.raises(ProofError):
+        check_head_authorization(header, KEY.public, ORIGIN, "gw-1")
