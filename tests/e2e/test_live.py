@@ -204,6 +204,36 @@ def test_replay_shows_the_same_columns_as_live_did(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_picture_inside_a_batch_holds_nothing_that_came_after(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path) as server:
+            await server.enterprise("e1")
+            gateway = await server.gateway("e1", "gw-1")
+            token = await server.token("regulator", "e1")
+            start_us = (now_us() // SECOND_US - 60) * SECOND_US
+            times = [start_us + n * SECOND_US for n in range(10)]
+            rows = block(gateway.manifest, times, [[n / 10, 1, 2] for n in range(10)])
+            moved = fixes([(at_us, "t1", 0, 10.0 + n, 1) for n, at_us in enumerate(times)])
+            said = [event(times[6])]
+            await gateway.post(
+                server.session, server.url, [gateway.seal_batch(batch(gateway.manifest, [rows], moved, said))]
+            )
+            url = f"{server.url}/api/v1/enterprises/e1"
+            for second in (9, 6, 5, 0, 5.5):
+                at_us = start_us + int(second * SECOND_US)
+                async with server.session.get(f"{url}/frame", params={"t": at_us}, headers=token) as response:
+                    frame = decode_frame(await response.read())
+                assert (frame.value[0], frame.chainage_m[0]) == (int(second) / 10, 10 + int(second))
+                assert bool(frame.alarm[0]) == (second >= 6)
+                assert frame.point_age_s[0] == 0
+            async with server.session.get(f"{url}/frame", params={"t": start_us - 1}, headers=token) as response:
+                frame = decode_frame(await response.read())
+            assert np.isnan(frame.value).all()
+            assert len(frame.tag) == 0
+
+    asyncio.run(run())
+
+
 def test_a_restart_shows_the_same_twin(tmp_path: Path) -> None:
     async def run() -> None:
         async with serving(tmp_path) as server:
