@@ -23,6 +23,7 @@ BIG_ENDIAN_BYTES: dict[str, Callable[[int], list[int]]] = {
     "BADC": lambda size: [place ^ 1 for place in range(size)],
     "DCBA": lambda size: list(range(size))[::-1],
 }
+SENTINEL, OVER_RANGE, UNDER_RANGE = map(np.uint8, (Quality.SENTINEL, Quality.OVER_RANGE, Quality.UNDER_RANGE))
 _NONE = np.zeros((1, 1), np.bool_)
 
 
@@ -72,10 +73,10 @@ class Decoder:
                 numbers, sentinel = _numbers(form, scans)
                 value[form.columns] = numbers.T
                 if sentinel is not None:
-                    quality[form.columns] = sentinel.T * np.uint8(Quality.SENTINEL)
+                    quality[form.columns] = sentinel.T * SENTINEL
         if self._has_range:
-            quality[value > self._high] = Quality.OVER_RANGE
-            quality[value < self._low] = Quality.UNDER_RANGE
+            quality[value > self._high] = OVER_RANGE
+            quality[value < self._low] = UNDER_RANGE
         return value, quality
 
 
@@ -131,7 +132,7 @@ def _numbers(form: _Format, scans: Bytes) -> tuple[Values, NDArray[np.bool_] | N
     if form.in_use.size:
         patterns = gathered.view(f"<u{plain.dtype.itemsize}").astype(np.uint64)
         sentinel = sentinel | ((patterns[:, :, None] == form.sentinels) & form.in_use).any(axis=2)
-    if not sentinel.any():
+    if sentinel is _NONE or not sentinel.any():
         return numbers, None
     numbers[sentinel] = np.nan
     return numbers, sentinel
@@ -145,7 +146,8 @@ def _divide(integers: NDArray[np.generic], scale: Values) -> Values:
         divisors = [int(step) for step in scale]
         rows = [[n / d for n, d in zip(row, divisors, strict=True)] for row in integers.tolist()]
         return np.array(rows, np.float64)
-    return numbers / scale
+    numbers /= scale
+    return numbers
 
 
 def _round(numbers: Values, grid: Values) -> Values:

@@ -4,11 +4,13 @@ Modbus Application Protocol 1.1b3: functions 1, 2, 3, 4 (6.1 to 6.4) and 43/14 (
 branch for any function that changes a device, and `request_pdu` is the only place where request bytes are made.
 """
 
+import struct
 from enum import IntEnum
 from typing import NamedTuple
 
 from twin_wire.errors import ConfigError
 
+READING = (1, 2, 3, 4)
 REGISTERS_MAX = 125  # 6.3, 6.4
 BITS_MAX = 2000  # 6.1, 6.2
 PDU_BYTES_MAX = 253  # 4.1
@@ -25,6 +27,7 @@ EXCEPTIONS = {  # 7
     10: "gateway path unavailable",
     11: "gateway: target gives no answer",
 }
+_READ = struct.Struct(">BHH")
 
 
 class Function(IntEnum):
@@ -70,13 +73,13 @@ def request_pdu(request: Request) -> bytes:
         if not (1 <= request.level <= 4 and 0 <= request.object_id <= 255):
             raise ConfigError(f"no identification level {request.level} object {request.object_id}")
         return bytes((ENCAPSULATED, DEVICE_IDENTIFICATION, request.level, request.object_id))
-    function = Function(request.function) if request.function in (1, 2, 3, 4) else None
-    if function is None:
+    function = int(request.function)
+    if function not in READING:
         raise ConfigError(f"function {request.function} does not read")
     most = BITS_MAX if function in (1, 2) else REGISTERS_MAX
     if not (1 <= request.length <= most and request.address >= 0 and request.address + request.length <= 65536):
         raise ConfigError(f"cannot read {request.length} from {request.address} with function {function}")
-    return bytes((function, *request.address.to_bytes(2, "big"), *request.length.to_bytes(2, "big")))
+    return _READ.pack(function, request.address, request.length)
 
 
 def function_of(request: Request) -> int:

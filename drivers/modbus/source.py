@@ -8,7 +8,7 @@ import numpy as np
 
 from drivers.link import Arrival, DeviceOptions, Exchange, Group, Pace, PointOptions, Stats
 from drivers.modbus.bus import Answered, Bus
-from drivers.modbus.decode import Bytes, Decoder, Field
+from drivers.modbus.decode import Decoder, Field
 from drivers.modbus.pdu import BITS_MAX, Function, Read, exception_text
 from drivers.modbus.planner import Cost, Rules, Span, may_read, plan, plan_cost_s, widen
 from drivers.modbus.turnaround import Turnaround
@@ -21,7 +21,7 @@ DIVISIBLE = (2, 3)  # a part of it may
 BITS = (Function.READ_COILS, Function.READ_DISCRETE_INPUTS)
 EXCHANGES_MAX = 64
 GATEWAY = (10, 11)  # a gateway speaks for a unit it cannot reach
-ANSWERS_TO_REPLAN, REPLAN_FACTOR = 16, 1.5
+ANSWERS_TO_REPLAN, REPLAN_SHARE, REPLAN_S_MIN = 16, 0.5, 0.002  # the turnaround has to change by more
 
 HINTS = {
     1: "wrong profile for this device?",
@@ -45,10 +45,11 @@ class Part(NamedTuple):
 class _Scan:
     """What one scan has gathered so far."""
 
-    def __init__(self, size: int, columns: int) -> None:
-        self.data = np.zeros(size, np.uint8)
-        self.lost = np.full(columns, Quality.NO_ANSWER, np.uint8)  # 0 where a value came
+    def __init__(self, size: int) -> None:
+        self.data = bytearray(size)
         self.answers: list[Answered] = []
+        self.read: list[tuple[int, ...]] = []  # columns that have a value
+        self.refused: list[tuple[int, ...]] = []  # columns the device refused
 
 
 class ModbusSource:
@@ -69,6 +70,7 @@ class ModbusSource:
         self._half_width_us = 0
         self._cuts: set[tuple[int, int]] = set()  # learned: (function, address) no request may cross
         self._trial_cuts: set[tuple[int, int]] = set()
+        self._cuts_known = 0  # counts changes of the two
         self._newest: dict[Read, Exchange] = {}
         self._replan()
 
@@ -76,7 +78,7 @@ class ModbusSource:
         """Return one Block of one row; DeviceError or LinkError if not one value came."""
         self.fault = None
         self._replan_if_due()
-        scan = _Scan(self._size, len(self._signals))
+        scan = _Scan(self._size)
         for part in self._parts:
             try:
                 await self._fetch(part, scan, deadline_s)
@@ -111,7 +113,7 @@ class ModbusSource:
     async def _fetch(self, part: Part, scan: _Scan, deadline_s: float) -> bool:
         """Read one part into `scan`; False if the device refused any of it. LinkError ends the scan."""
         try:
-            allowed = partial(may_read, self._rules[part.request.function])
+            allowed = self._allowed[part.request.function]
             answered = await self._bus.exchange(part.request, self._turnaround, self.stats, deadline_s, allowed)
         except LinkError:
             if self._bus.question:
@@ -119,13 +121,12 @@ class ModbusSource:
             raise
         reply = answered.reply
         self._note(part.request, reply.frame)
-        columns = list(part.columns)
         if reply.code == 0:
             _store(part, reply.data, scan.data)
-            scan.lost[columns] = Quality.GOOD
+            scan.read.append(part.columns)
             scan.answers.append(answered)
             self.stats.answers += 1
-            self.stats.samples += len(columns)
+            self.stats.samples += len(part.columns)
             return True
         self.stats.exceptions += 1
         error = DeviceError(
@@ -136,21 +137,23 @@ class ModbusSource:
         )
         if reply.code in DIVISIBLE and len(part.items) > 1:
             return await self._fetch_halves(part, scan, deadline_s)
-        scan.lost[columns] = Quality.NO_ANSWER if reply.code in GATEWAY else Quality.DEVICE_FAULT
+        if reply.code not in GATEWAY:
+            scan.refused.append(part.columns)
         if reply.code not in REFUSED:
             raise error
         self.fault = error
         if len(part.items) == 1:
-            self._cuts |= {
-                (part.request.function, part.request.address),
-                (part.request.function, part.request.address + part.request.length),
-            }
+            edges = part.request.address, part.request.address + part.request.length
+            alone = {(int(part.request.function), edge) for edge in edges}
+            self._cuts_known += not alone <= self._cuts
+            self._cuts |= alone
         return False
 
     async def _fetch_halves(self, part: Part, scan: _Scan, deadline_s: float) -> bool:
         """Ask again for each half of a refused request: the hole between two halves that both work is found."""
         left, right = self._split(part)
         cut = (right.request.function, right.request.address)
+        self._cuts_known += 1
         self._trial_cuts.add(cut)  # a scan that is cut off here goes on from here next time
         worked = [await self._fetch(half, scan, deadline_s) for half in (left, right)]
         self._trial_cuts.discard(cut)
@@ -173,23 +176,26 @@ class ModbusSource:
         return Part(request, whole.offset + size * (first - whole.request.address), items, columns)
 
     def _replan_if_due(self) -> None:
-        change = self._turnaround.mean_s / max(self._planned_turnaround_s, 1e-6)
+        planned_s = self._planned_turnaround_s
         learned = self.stats.answers >= self._planned_answers + ANSWERS_TO_REPLAN
-        slower_or_faster = learned and not 1 / REPLAN_FACTOR < change < REPLAN_FACTOR
-        if slower_or_faster or (self._cuts | self._trial_cuts) != self._planned_cuts:
+        changed_s = abs(self._turnaround.mean_s - planned_s)
+        if (
+            learned and changed_s > max(REPLAN_SHARE * planned_s, REPLAN_S_MIN)
+        ) or self._cuts_planned != self._cuts_known:
             self._replan()
 
     def _replan(self) -> None:
         """Plan the requests of a scan anew and lay out its bytes; ConfigError if a signal cannot be read."""
         self._planned_turnaround_s = self._turnaround.mean_s
         self._planned_answers = self.stats.answers
-        self._planned_cuts = self._cuts | self._trial_cuts
+        self._cuts_planned = self._cuts_known
         functions = sorted({Function(signal.function) for signal in self._signals})
-        self._rules = {function: self._rules_of(function) for function in functions}
+        rules_of = {function: self._rules_of(function) for function in functions}
+        self._allowed = {function: partial(may_read, rules) for function, rules in rules_of.items()}
         parts: list[Part] = []
         left = set(range(len(self._signals)))  # a signal that two requests hold is taken from the first
         self._size = 0
-        for function, rules in self._rules.items():
+        for function, rules in rules_of.items():
             wanted = [(s.address, s.count) for s in self._signals if s.function == function]
             for address, length in plan(wanted, self._cost(function, self._planned_turnaround_s), rules):
                 request = Read(self._unit, function, address, length)
@@ -208,7 +214,8 @@ class ModbusSource:
         self._decoder = Decoder([Field(signal, offsets[c], self._raws[c]) for c, signal in enumerate(self._signals)])
 
     def _rules_of(self, function: int) -> Rules:
-        cuts = frozenset(address for cut_function, address in self._planned_cuts if cut_function == function)
+        learned = self._cuts | self._trial_cuts
+        cuts = frozenset(address for cut_function, address in learned if cut_function == function)
         if function in BITS:
             return Rules(min(BITS_MAX, 16 * self._modbus.registers_max), cuts=cuts)
         return Rules(self._modbus.registers_max, self._modbus.forbid, self._modbus.atomic, cuts)
@@ -217,10 +224,13 @@ class ModbusSource:
         return self._bus.cost(turnaround_s, function in BITS)
 
     def _block(self, scan: _Scan) -> Block:
-        value, quality = self._decoder.decode(scan.data[None, :])
-        lost = scan.lost != Quality.GOOD
-        value[lost] = np.nan
-        quality[lost, 0] = scan.lost[lost]
+        value, quality = self._decoder.decode(np.frombuffer(scan.data, np.uint8).reshape(1, -1))
+        if sum(map(len, scan.read)) < len(self._signals):
+            lost = np.full(len(self._signals), Quality.NO_ANSWER, np.uint8)
+            lost[[column for columns in scan.refused for column in columns]] = Quality.DEVICE_FAULT
+            lost[[column for columns in scan.read for column in columns]] = Quality.GOOD
+            quality[lost != Quality.GOOD, 0] = lost[lost != Quality.GOOD]
+            value[lost != Quality.GOOD] = np.nan
         begin_s, end_s = scan.answers[0].sent_s, max(answer.first_s for answer in scan.answers)
         middle_s = (begin_s + end_s) / 2
         self._half_width_us = round((end_s - begin_s) * 5e5)
@@ -234,11 +244,10 @@ class ModbusSource:
             del self._newest[next(iter(self._newest))]
 
 
-def _store(part: Part, data: bytes, scan: Bytes) -> None:
-    values = np.frombuffer(data, np.uint8)
+def _store(part: Part, data: bytes, scan: bytearray) -> None:
     if part.request.function in BITS:
-        values = np.unpackbits(values, bitorder="little")[: part.request.length]
-    scan[part.offset : part.offset + len(values)] = values
+        data = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[: part.request.length].tobytes()
+    scan[part.offset : part.offset + len(data)] = data
 
 
 def _holds(request: Read, signal: Signal) -> bool:

@@ -1,9 +1,12 @@
 """Modbus TCP frames: the MBAP header ties every answer to its request by transaction and unit."""
 
+import struct
+
 from drivers.modbus.framing import Verdict
 from drivers.modbus.pdu import PDU_BYTES_MAX, Function, Read, Reply, Request, answer_bytes, reply_of, request_pdu
 from twin_wire.errors import ConfigError
 
+_HEADER = struct.Struct(">HHHB")
 HEADER_BYTES = 7  # transaction 2, protocol 2, length 2, unit 1 (Messaging on TCP/IP 1.0b, 3.1.3)
 LENGTH_MIN, LENGTH_MAX = 3, PDU_BYTES_MAX + 1  # the length field counts the unit: an exception is the shortest
 
@@ -42,12 +45,7 @@ class TcpFraming:
         self._transaction = (self._transaction + 1) & 0xFFFF
         self._request = request
         self._refused = ""
-        return b"%b\0\0%b%c%b" % (
-            self._transaction.to_bytes(2, "big"),
-            (len(pdu) + 1).to_bytes(2, "big"),
-            request.unit,
-            pdu,
-        )
+        return _HEADER.pack(self._transaction, 0, len(pdu) + 1, request.unit) + pdu
 
     def feed(self, data: bytes) -> Reply | None:
         """Take bytes; return the answer whose transaction, unit, function and length are the ones in flight."""

@@ -197,4 +197,4 @@ class SystemClock:
         return time.time_ns() // 1000
 
     def monotonic_s(self) -> float:
-        return asyncio.get_running_loop().time()
+        return time.monotonic()
