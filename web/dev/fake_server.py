@@ -328,7 +328,7 @@ async def stream(request: web.Request, replay: bool) -> web.WebSocketResponse:
         gateways = [{"id": "gw-1", "state": "silent" if silent else "live", "last_event_us": int((silent or now) * 1e6), "last_received_us": int((silent or now) * 1e6) + 640_000, "backlog": 0}]
         await ws.send_bytes(mine.frame(at))
         await ws.send_json({"type": "tick", "mode": "replay" if replay else "live", "server_time_us": int(now * 1e6), "as_of_us": int(at * 1e6), "tree_size": tree(),
-                            "speed": speed, "gateways": gateways, "notices": ["simulated world ×20"]})  # fmt: skip
+                            "speed": speed, "gateways": gateways, "notices": [{"kind": "world", "text": "The world runs faster", "factor": 20.0, "until_us": int(now * 1e6) + 5_000_000}]})  # fmt: skip
         for a in mine.alarms(now) if not replay else []:
             if seen.get(a["id"]) != a["state"]:
                 seen[a["id"]] = a["state"]

@@ -1,6 +1,7 @@
 /** Text messages of the live socket and the pace of reconnecting; pure. */
-import type { FeedMessage, Notice, TickMessage } from './types';
+import type { FeedMessage, TickMessage } from './types';
 
+const WORLD = 'world'; // the kind of notice that tells a simulated world's pace
 const BACKOFF_S = [1, 2, 5, 10];
 
 /** Seconds to wait before attempt n (0 first) to reach the server again. */
@@ -21,22 +22,12 @@ export function parseMessage(text: string): FeedMessage | null {
   return typeof type === 'string' && KINDS.has(type) ? (message as FeedMessage) : null;
 }
 
-const FACTOR = /[×x*]\s*(\d+(?:\.\d+)?)/i;
-
 /** How much faster than real time the simulated world runs, by the notices of a tick; 1 when nothing says so. */
 export function worldFactor(tick: TickMessage | null): number {
-  for (const notice of tick?.notices ?? []) {
-    if (typeof notice !== 'string' && notice.factor && notice.factor > 1) return notice.factor;
-    const text = typeof notice === 'string' ? notice : `${notice.kind} ${notice.text}`;
-    if (!/world|time_scale|simulat/i.test(text)) continue;
-    const factor = Number(FACTOR.exec(text)?.[1] ?? 1);
-    if (factor > 1) return factor;
-  }
-  return 1;
+  return Math.max(1, ...(tick?.notices ?? []).filter((n) => n.kind === WORLD).map((n) => n.factor));
 }
 
 /** The sentences of a tick that are not about the world's pace. */
 export function otherNotices(tick: TickMessage | null): string[] {
-  const notices = (tick?.notices ?? []).filter((n) => worldFactor({ notices: [n] } as unknown as TickMessage) === 1);
-  return notices.map((n: Notice | string) => (typeof n === 'string' ? n : n.text)).filter(Boolean);
+  return (tick?.notices ?? []).filter((n) => n.kind !== WORLD || n.factor <= 1).flatMap((n) => n.text || []);
 }

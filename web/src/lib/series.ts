@@ -29,8 +29,16 @@ export interface Stats {
 
 const GAP_BUCKETS = 2.5; // a longer hole between samples is shown as a hole
 
-/** History with the samples newer than its last bucket behind it; a hole in time becomes a null. */
+/** The usual distance between entries, µs: the bucket's width, or the median gap where the samples come as they are. */
+export function spacing_us(history: History): number {
+  if (history.bucket_us > 0) return history.bucket_us;
+  const gaps = history.time_us.slice(1).map((t, i) => t - (history.time_us[i] as number));
+  return gaps.sort((a, b) => a - b)[gaps.length >> 1] ?? 1e6;
+}
+
+/** History with the samples newer than its last entry behind it; a hole in time becomes a null. */
 export function joinSeries(history: History, tail: readonly Sample[]): Series {
+  const step_us = spacing_us(history);
   const series: Series = { time_s: [], min: [], max: [], mean: [], n: [], bad: [] };
   const push = (time_us: number, min: number | null, max: number | null, mean: number | null, n: number, bad: number): void => {
     series.time_s.push(time_us / 1e6);
@@ -42,8 +50,8 @@ export function joinSeries(history: History, tail: readonly Sample[]): Series {
   };
   let last_us = -Infinity;
   history.time_us.forEach((time_us, i) => {
-    if (time_us - last_us > GAP_BUCKETS * history.bucket_us && Number.isFinite(last_us)) {
-      push(last_us + history.bucket_us, null, null, null, 0, 0);
+    if (time_us - last_us > GAP_BUCKETS * step_us && Number.isFinite(last_us)) {
+      push(last_us + step_us, null, null, null, 0, 0);
     }
     const some = (history.n[i] ?? 0) > 0;
     push(time_us, some ? (history.min[i] ?? null) : null, some ? (history.max[i] ?? null) : null, some ? (history.mean[i] ?? null) : null, history.n[i] ?? 0, history.bad[i] ?? 0);

@@ -47,9 +47,14 @@ class Session {
     return true;
   }
 
-  /** May this person acknowledge alarms and look up names? */
+  /** May this person acknowledge alarms? */
   get operates(): boolean {
-    return this.me?.role === 'enterprise' || this.me?.role === 'admin';
+    return this.me?.role === 'enterprise';
+  }
+
+  /** May this person ask who a tag is? Every look is on record. */
+  get seesNames(): boolean {
+    return this.me?.role === 'enterprise' || this.me?.role === 'regulator';
   }
 }
 

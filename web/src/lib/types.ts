@@ -212,11 +212,12 @@ export interface GatewayTick {
   backlog: number;
 }
 
-/** A sentence of the server or a gateway for everyone who watches; `kind` "time_scale" says the world runs faster. */
+/** A sentence for everyone who watches, until `until_us`; kind "world" tells how much faster a simulated one runs. */
 export interface Notice {
   kind: string;
   text: string;
-  factor?: number;
+  factor: number;
+  until_us: number;
 }
 
 export interface TickMessage {
@@ -227,7 +228,7 @@ export interface TickMessage {
   tree_size: number;
   speed: number;
   gateways: GatewayTick[];
-  notices: (Notice | string)[];
+  notices: Notice[];
 }
 
 export interface AlarmMessage {

@@ -19,6 +19,8 @@ export interface LabelRequest {
   rank: number;
   /** Must appear even if it covers something. */
   forced?: boolean;
+  /** Rather left out than laid over a roadway. */
+  shy?: boolean;
 }
 
 const MARGIN_PX = 2;
@@ -47,20 +49,23 @@ function* candidates(r: LabelRequest): Generator<Box> {
   yield { x: x - gap * 0.7 - w, y: y + gap * 0.7, w, h };
 }
 
-/** The place of every request in `area`, null where there was no room; `taken` are boxes nothing may cover. */
-export function placeLabels(requests: readonly LabelRequest[], taken: readonly Box[], area: Box): (Box | null)[] {
+/** The place of every request in `area`, null where there was no room.
+
+`taken` are boxes nothing may cover; `soft` ones are covered only where there is no other room, by shy labels never.
+*/
+export function placeLabels(
+  requests: readonly LabelRequest[],
+  taken: readonly Box[],
+  soft: readonly Box[],
+  area: Box,
+): (Box | null)[] {
   const placed: (Box | null)[] = requests.map(() => null);
   const used: Box[] = [...taken];
   const order = requests.map((_, i) => i).sort((a, b) => requests[a]!.rank - requests[b]!.rank || a - b);
   for (const i of order) {
     const request = requests[i]!;
-    let found: Box | null = null;
-    for (const box of candidates(request)) {
-      if (!inside(box, area)) continue;
-      if (used.some((other) => overlaps(box, other))) continue;
-      found = box;
-      break;
-    }
+    const free = [...candidates(request)].filter((box) => inside(box, area) && !used.some((other) => overlaps(box, other)));
+    let found = free.find((box) => !soft.some((other) => overlaps(box, other))) ?? (request.shy ? null : (free[0] ?? null));
     if (!found && request.forced) found = [...candidates(request)].find((box) => inside(box, area)) ?? null;
     if (!found) continue;
     placed[i] = found;

@@ -39,7 +39,7 @@ export class MineMap {
     private readonly events: MapEvents,
   ) {
     this.people = new PeopleOnMap(layout);
-    this.overlay = new Overlay(readColours(), this.people);
+    this.overlay = new Overlay(readColours(), this.people, layout.lines);
     this.overlay.element.classList.add('overlay');
     host.append(this.overlay.element);
     this.sizes = new ResizeObserver(() => this.resize());

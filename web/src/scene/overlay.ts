@@ -1,5 +1,5 @@
 /** Everything drawn over the roadways, in the plan and in 3D alike: people, marks, labels, trail. */
-import type { Place } from '../lib/structure';
+import type { Line, Place } from '../lib/structure';
 import { clusterDots, type Cluster } from './cluster';
 import { font, type Colours } from './colours';
 import { placeLabels, type Box, type LabelRequest } from './labels';
@@ -14,6 +14,8 @@ const DOT_PX = 3.5;
 const LABEL_PX = 12;
 const LABEL_PAD = 4;
 const PICK_PX = 14;
+const STEP_PX = 14; // of the boxes along a roadway
+const STEPS_MAX = 200; // zoomed in, most of a roadway is off the screen
 const MARK_SHAPES = MARK_PATHS.map((path) => new Path2D(path));
 const FAN_SHAPE = new Path2D(FAN_PATH);
 const EXIT_SHAPE = new Path2D(EXIT_PATH);
@@ -52,6 +54,7 @@ export class Overlay {
   constructor(
     private colours: Colours,
     private readonly people: PeopleOnMap,
+    private readonly lines: readonly Line[],
   ) {}
 
   resize(width: number, height: number): void {
@@ -138,7 +141,7 @@ export class Overlay {
     const g = this.context;
     const requests: LabelRequest[] = [];
     const made: Omit<Label, 'box'>[] = [];
-    const ask = (text: string, anchor: Screen, look: Label['look'], severity: number, rest: Pick<LabelRequest, 'gap' | 'mode' | 'rank' | 'forced'>): void => {
+    const ask = (text: string, anchor: Screen, look: Label['look'], severity: number, rest: Pick<LabelRequest, 'gap' | 'mode' | 'rank' | 'forced' | 'shy'>): void => {
       g.font = font(look === 'name' ? 11 : LABEL_PX, look === 'plain' && severity ? 600 : 400);
       requests.push({ x: anchor.x, y: anchor.y, w: Math.ceil(g.measureText(text).width) + 2 * LABEL_PAD, h: 18, ...rest });
       made.push({ text, look, severity, anchor });
@@ -156,14 +159,14 @@ export class Overlay {
       const half = (mark.severity || mark.kind !== 'point' ? MARK_PX : POINT_PX) / 2;
       return { x: at.x - half, y: at.y - half, w: 2 * half, h: 2 * half };
     });
-    const boxes = placeLabels(requests, [...taken, ...this.reserved], { x: 2, y: 2, w: this.width - 4, h: this.height - 4 });
+    const boxes = placeLabels(requests, [...taken, ...this.reserved], this.roadwayBoxes(view), { x: 2, y: 2, w: this.width - 4, h: this.height - 4 });
     this.labels = boxes.flatMap((box, i) => (box ? [{ box, ...made[i]! }] : []));
   }
 
   private askArea(
     view: BaseView,
     area: Area,
-    ask: (t: string, a: Screen, l: Label['look'], s: number, r: Pick<LabelRequest, 'gap' | 'mode' | 'rank' | 'forced'>) => void,
+    ask: (t: string, a: Screen, l: Label['look'], s: number, r: Pick<LabelRequest, 'gap' | 'mode' | 'rank' | 'forced' | 'shy'>) => void,
   ): void {
     const [at, a, b] = [{ x: 0, y: 0 }, { x: 0, y: 0 }, { x: 0, y: 0 }];
     if (!view.project(area.place, at) || !view.project(area.ends[0], a) || !view.project(area.ends[1], b)) return;
@@ -173,7 +176,24 @@ export class Overlay {
       if (room < this.context.measureText(area.text).width + 24) return;
     }
     const look = area.over ? 'over' : area.kind === 'zone' ? 'zone' : 'name';
-    ask(area.text, at, look, 0, { gap: 10, mode: 'centre', rank: area.rank });
+    ask(area.text, at, look, 0, { gap: 10, mode: 'centre', rank: area.rank, shy: area.kind === 'roadway' });
+  }
+
+  /** Small boxes along every roadway: labels rather stand beside them. */
+  private roadwayBoxes(view: BaseView): Box[] {
+    const boxes: Box[] = [];
+    const [a, b] = [{ x: 0, y: 0 }, { x: 0, y: 0 }];
+    for (const line of this.lines) {
+      for (let i = 1; i < line.corners.length; i++) {
+        if (!view.project(line.corners[i - 1]!, a) || !view.project(line.corners[i]!, b)) continue;
+        const steps = Math.min(STEPS_MAX, Math.ceil(Math.hypot(b.x - a.x, b.y - a.y) / STEP_PX));
+        for (let n = 0; n <= steps; n++) {
+          const share = steps ? n / steps : 0;
+          boxes.push({ x: a.x + (b.x - a.x) * share - 3, y: a.y + (b.y - a.y) * share - 3, w: 6, h: 6 });
+        }
+      }
+    }
+    return boxes;
   }
 
   private drawTrail(view: BaseView): void {
