@@ -18,7 +18,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tests.support.queues import data_seal, open_queue
-queue = open_queue(Path(sys.argv[1]), quota_bytes=1 << 20)
+queue = open_queue(Path(sys.argv[1]), quota_bytes=int(sys.argv[2]))
 while True:
     seq = queue.position.seq
     entry = queue.append(data_seal(3_000, priority=0 if seq % 40 == 0 else 2), conditions=b"%d" % seq)
@@ -27,9 +27,9 @@ while True:
 """
 
 
-def run_until_killed(folder, after_s: float) -> list[tuple[int, int]]:
+def run_until_killed(folder, after_s: float, quota_bytes: int) -> list[tuple[int, int]]:
     """Let a writer run for a while, kill it, return the (seq, boot) it acknowledged."""
-    command = [sys.executable, "-c", WRITER, str(folder)]
+    command = [sys.executable, "-c", WRITER, str(folder), str(quota_bytes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         first = process.stdout.readline()
         time.sleep(after_s)
@@ -47,17 +47,17 @@ def check_all_kept(folder, acknowledged: list[tuple[int, int]]) -> None:
     assert emptied <= numbers_in_gaps(rows), "a body went without a record"
 
 
-@pytest.mark.parametrize("rounds", [8, pytest.param(60, marks=pytest.mark.long)])
-def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path, rounds):
+@pytest.mark.parametrize(("rounds", "quota_bytes"), [(8, 1 << 20), pytest.param(60, 8 << 20, marks=pytest.mark.long)])
+def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path, rounds, quota_bytes):
     rng = random.Random(rounds)
     acknowledged: list[tuple[int, int]] = []
     for boot in range(1, rounds + 1):
-        fresh = run_until_killed(tmp_path, rng.random() * 0.15)
+        fresh = run_until_killed(tmp_path, rng.random() * 0.15, quota_bytes)
         assert all(b == boot for _, b in fresh), "a boot number came twice"
         acknowledged += fresh
     numbers = [seq for seq, _ in acknowledged]
     assert numbers == sorted(set(numbers)), "a number was given twice"
-    queue = open_queue(tmp_path, quota_bytes=1 << 20)
+    queue = open_queue(tmp_path, quota_bytes=quota_bytes)
     assert not queue.damage
     assert queue.conditions == b"%d" % int(queue.conditions)
     queue.close()
