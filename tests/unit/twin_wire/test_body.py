@@ -163,8 +163,13 @@ def test_what_is_not_a_map_is_refused() -> None:
 
 
 def test_a_body_has_its_limits() -> None:
+    wide = bodies.block(["a", "b", "c", "d", "e"], np.tile([0.0, 2.0**30], (5, 30_000)))
+    body = encoded(bodies.batch(wide), **dict.fromkeys("abcde", 0))
+    stored = zlib.compress(cbor.inflate(body, 1 << 21), 0)
+    assert len(body) < BODY_BYTES_MAX < len(stored)
+    bodies.assert_same(bodies.batch(wide), decode_body(body, [wide.points]))
     with pytest.raises(FormatError):
-        decode_body(bytes(BODY_BYTES_MAX + 1), [])
+        decode_body(stored, [wide.points])
     with pytest.raises(FormatError):
         decode_body(encoded(bodies.batch(ONE)), [ONE.points], bytes_max=20)
 
