@@ -71,6 +71,7 @@ const NAMES: Record<string, [zh: string, en: string]> = {
   gateway_scans_missed: ['漏扫次数', 'Scans missed'],
   gateway_answers_lost: ['应答失败次数', 'Answers missing or broken'],
   gateway_link_load: ['链路占用', 'Share of time a link is busy'],
+  gateway_poll_late: ['轮询抖动', 'Delay of the latest scan'],
   gateway_round_trip: ['往返时延', 'Round trip to the server'],
 };
 
