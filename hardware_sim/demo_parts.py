@@ -110,6 +110,7 @@ class Relay:
         self.port, self._target_port = port, target_port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -128,21 +129,25 @@ class Relay:
             server.close()
             for writer in list(self._writers):
                 writer.transport.abort()
+            await asyncio.gather(*self._serving, return_exceptions=True)
             await server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        ours = [writer]
         self._writers.add(writer)
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
-        except OSError:
-            self._writers.discard(writer)
-            writer.close()
-            return
-        self._writers.add(back)
-        try:
+            ours.append(back)
+            self._writers.add(back)
             await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        except OSError:
+            pass  # nobody behind the relay: the caller sees its connection end
         finally:
-            for each in (writer, back):
+            for each in ours:
                 self._writers.discard(each)
                 each.close()
 

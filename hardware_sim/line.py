@@ -27,7 +27,6 @@ class PtyLine:
 
     def __init__(self, path: Path, baud: int, on_bytes: Callable[[bytes], None]) -> None:
         self.path, self.baud, self._on_bytes = path, baud, on_bytes
-        self.sending = False
         self._ends: tuple[int, int] | None = None
 
     @property
@@ -74,13 +73,6 @@ class PtyLine:
 
     async def send(self, data: bytes) -> bool:
         """Put bytes on the line at its pace; False if the port went away or nobody makes room for them."""
-        self.sending = True
-        try:
-            return await self._send(data)
-        finally:
-            self.sending = False
-
-    async def _send(self, data: bytes) -> bool:
         loop = asyncio.get_running_loop()
         begin, done = loop.time(), 0
         size = max(1, int(CHUNK_S * self.baud / CHARACTER_BITS))
