@@ -21,6 +21,7 @@ DIVISIBLE = (2, 3)  # a part of it may
 BITS = (Function.READ_COILS, Function.READ_DISCRETE_INPUTS)
 EXCHANGES_MAX = 64
 GATEWAY = (10, 11)  # a gateway speaks for a unit it cannot reach
+LEARNING_S = 2.0  # room in the first scans to find the holes of a map
 ANSWERS_TO_REPLAN, REPLAN_SHARE, REPLAN_S_MIN = 16, 0.5, 0.002  # the turnaround has to change by more
 
 HINTS = {
@@ -71,6 +72,7 @@ class ModbusSource:
         self._cuts: set[tuple[int, int]] = set()  # learned: (function, address) no request may cross
         self._trial_cuts: set[tuple[int, int]] = set()
         self._cuts_known = 0  # counts changes of the two
+        self._proven = False  # whether the device has answered a whole scan as planned
         self._newest: dict[Read, Exchange] = {}
         self._replan()
 
@@ -89,6 +91,7 @@ class ModbusSource:
             assert self.fault is not None
             raise self.fault
         self.stats.scans += 1
+        self._proven |= len(scan.answers) == len(self._parts)
         return [self._block(scan)]
 
     def pace(self) -> Pace:
@@ -101,7 +104,8 @@ class ModbusSource:
                 for part in self._parts
             ),
             budget_s=sum(self._bus.budget_s(part.request, self._turnaround) for part in self._parts)
-            + self._turnaround.timeout_s,
+            + self._turnaround.timeout_s
+            + (0.0 if self._proven else LEARNING_S),
             turnaround_s=mean_s,
             half_width_us=self._half_width_us,
         )

@@ -316,6 +316,52 @@ def test_a_port_in_use_by_another_program_is_refused() -> None:
     asyncio.run(main())
 
 
+def test_a_port_that_cannot_switch_direction_says_what_to_do() -> None:
+    async def main() -> None:
+        peer = RtuPeer(Device())
+        link = await open_link("modbus-rtu", {"port": peer.path, "rs485": True}, CLOCK)
+        with pytest.raises(LinkError, match="RS-485") as caught:
+            await two_sources(link).sources[0].read(CLOCK.monotonic_s() + 1)
+        assert "rs485 = false" in caught.value.hint
+        await link.close()
+        peer.close()
+
+    asyncio.run(main())
+
+
+def test_a_serial_line_behind_a_converter_is_read_like_any_other() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        device, number = Device(), 0
+        while frame := await reader.read(8):
+            number += 1
+            pdu = device.answer(frame[0], frame[1:-2])
+            assert pdu is not None
+            if number == 2:
+                asyncio.get_running_loop().call_later(0.3, writer.write, rtu_frame(frame[:1] + pdu))
+            else:
+                writer.write(b"\xff" + rtu_frame(frame[:1] + pdu))
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        link = await open_link("modbus-rtu", {"host": "127.0.0.1", "tcp_port": port, "baud": 19_200}, CLOCK)
+        bench = two_sources(link)
+        good = 0
+        for turn in range(6):
+            block = await read(bench.sources[turn % 2])
+            if block is not None:
+                assert block.value[:, 0].tolist() == list(bench.expected[turn % 2].values())
+                good += 1
+        assert good >= 4
+        await link.close()
+        await asyncio.sleep(0.05)
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(main())
+
+
 def test_a_half_open_connection_is_made_anew_after_three_silent_questions() -> None:
     async def main() -> None:
         deaf = {"until": 4}
