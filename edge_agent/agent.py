@@ -27,7 +27,7 @@ from edge_agent.store import Store
 from edge_agent.tables import LinkTable
 from edge_agent.uplink import Uplink
 from edge_agent.vitals import Vitals
-from twin_wire.errors import Error
+from twin_wire.errors import ConfigError, Error
 from twin_wire.keys import SigningKey
 from twin_wire.manifest import (
     MANIFEST_PREFIX_BYTES,
@@ -85,6 +85,9 @@ class Agent:
         self._codec = Codec(groups_index(self.manifest), decimals_of(self.manifest))
         self._signer = Signer(key, identity.origin, identity.gateway, clock.monotonic_ms)
         self.store = Store(config.state, self._signer, config.quota_bytes, clock)
+        if self.store.queue.position.epoch != identity.epoch or not self.store.queue.position.seq:
+            self.store.abandon()
+            raise _unfinished(config, identity)
         self.boot = self.store.queue.begin_boot()
         self.collector = Collector(groups_of(self.manifest))
         self.own = OwnConditions(self._emit)
@@ -140,6 +143,7 @@ class Agent:
         """Say what happened since the last run, and what this gateway is if that changed."""
         now_us, last_ms = self.clock.time_us(), self.store.queue.last_t1_ms()
         damaged = await self.store.record_damage()
+        self._compare_mark(now_us)
         await asyncio.to_thread(_warm_up, self.manifest)
         if digest(self._body) != self.store.queue.manifest:
             await self._seal_manifest(now_us // 1_000)
@@ -152,6 +156,22 @@ class Agent:
         text = f"the agent started ({software()}), boot {self.boot}"
         self.own.begin(Event("restart", 0, "", now_us, now_us + 1, "agent/1", numbers, text))
         await self._seal()
+
+    def _compare_mark(self, now_us: int) -> None:
+        """Find out without a server that the queue is an older copy: the state documents remember a later number."""
+        mark, position = self.store.document("mark"), self.store.queue.position
+        if mark and self.store.queue.is_behind(mark["epoch"], mark["seq"] - 1):
+            text = f"the queue is an old copy: number {mark['seq'] - 1} was given before; enroll with a new voucher"
+            numbers = {"epoch": float(mark["epoch"]), "seq": float(mark["seq"])}
+            self.own.begin(Event("rollback", 2, "", now_us, 0, "agent/1", numbers, text))
+        elif mark and mark["epoch"] < position.epoch:
+            self.own.end("", "rollback", {"epoch": float(position.epoch)}, now_us)
+
+    async def _remember(self) -> None:
+        """Store what the detectors learned, and the number reached."""
+        position = self.store.queue.position
+        await self.store.put("learned", self._detector.learned())
+        await self.store.put("mark", {"epoch": position.epoch, "seq": position.seq, "boot": position.boot})
 
     async def _seal_manifest(self, now_ms: int) -> None:
         documents = {digest(self._body): ("manifest", self._body)}
@@ -177,7 +197,7 @@ class Agent:
         log.info("stopping gateway=%s unsent=%d drained=%s", self.identity.gateway, self.store.unsent, drained)
         for task in others:
             task.cancel()
-        await self.store.put("learned", self._detector.learned())
+        await self._remember()
 
     async def _open(self, link: LinkTable) -> tuple[Link, Sequence[Source]]:
         opened = await drivers.open_link(link.kind, link.options, self.clock)
@@ -246,7 +266,7 @@ class Agent:
                 self.collector.add_block(block)
 
     async def _keep_loop(self) -> None:
-        """Delete what is old and safe, and store what the detectors learned."""
+        """Delete what is old and safe, and store what must be known after a restart."""
         since_s = RETAIN_S
         while True:
             if since_s >= RETAIN_S:
@@ -254,7 +274,17 @@ class Agent:
                 since_s = 0.0
             await asyncio.sleep(LEARNED_S)
             since_s += LEARNED_S
-            await self.store.put("learned", self._detector.learned())
+            await self._remember()
+
+
+def _unfinished(config: Config, identity: Identity) -> ConfigError:
+    hint = "enroll again with the same voucher, or with a new one if this gateway has worked before"
+    where = str(config.state / "queue.db")
+    return ConfigError(
+        f"the queue does not hold the enrolment of epoch {identity.epoch}",
+        hint,
+        ((where, f"is empty or another's; {hint}"),),
+    )
 
 
 def _doubted(block: Block) -> Block:
@@ -308,6 +338,8 @@ async def work(config: Config, identity: Identity, key: SigningKey) -> int:
     try:
         agent = Agent(config, identity, key, SystemClock())
         await agent.run()
+    except ConfigError:  # nothing has begun; the command line prints every fault
+        raise
     except Exception as error:  # the boundary: say why, stop, let the supervisor start a new process
         for cause in _causes(error):
             hint = cause.hint if isinstance(cause, Error) else ""

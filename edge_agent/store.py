@@ -100,6 +100,12 @@ class Store:
         """Store a state document under its name; on disk when this returns."""
         await self.call(lambda: write_document(self.state, name, document))
 
+    def abandon(self) -> None:
+        """Close both files where no loop runs."""
+        self.queue.close()
+        self.state.close()
+        self._thread.shutdown()
+
     async def close(self) -> None:
         """Write what is in memory and close both files."""
         loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -149,6 +150,23 @@ def test_a_second_agent_on_the_same_folder_is_refused(folder):
     assert "stop it first" in second.stderr
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 0
+
+
+def test_an_old_copy_of_the_queue_alone_is_noticed_without_a_server(folder):
+    shutil.copy(folder / "state/queue.db", folder / "old")
+    process = start(folder)
+    wait_for(folder, lambda seen: seen["sync"]["seq"] >= 4)
+    process.terminate()
+    assert process.wait(15) == 0
+    shutil.copy(folder / "old", folder / "state/queue.db")
+    process = start(folder)
+    assert "rollback" in [e["rule"] for e in state(folder)["active"]]
+    process.terminate()
+    assert process.wait(15) == 0
+    (folder / "state/queue.db").unlink()
+    refused = subprocess.run(agent("run", str(folder / "gateway.toml")), capture_output=True, text=True, timeout=20)
+    assert refused.returncode == 2
+    assert "enroll again" in refused.stderr
 
 
 def test_commands_end_with_the_exit_codes_they_promise(folder, tmp_path):
