@@ -131,7 +131,8 @@ export class Overlay {
 
   private placeMarks(view: BaseView, model: Model): void {
     this.positions = [];
-    for (const mark of [...model.marks].sort((a, b) => b.rank - a.rank)) {
+    const height = (m: Mark): number => (m.severity ? 1000 - m.rank : m.kind === 'point' ? -m.rank : 0);
+    for (const mark of [...model.marks].sort((a, b) => height(a) - height(b))) {
       const at = { x: 0, y: 0 };
       if (view.project(mark.place, at)) this.positions.push({ mark, at });
     }
