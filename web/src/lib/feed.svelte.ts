@@ -33,6 +33,7 @@ export class Feed {
   /** Browser time of the last message, ms. */
   heard_ms = $state(0);
   private beat = $state(0);
+  private tickHeard_ms = 0;
 
   private last: Frame | null = null;
   private indexes = new Map<string, number>();
@@ -62,6 +63,12 @@ export class Feed {
   /** Time of what is shown, µs; 0 before the first frame. */
   get asOf_us(): number {
     return this.frame?.time_us ?? this.tick?.as_of_us ?? 0;
+  }
+
+  /** The server's clock as this page knows it, µs, running on while nothing is heard; the browser's before a tick. */
+  serverNow_us(): number {
+    const { tick } = this;
+    return tick ? tick.server_time_us + (performance.now() - this.tickHeard_ms) * 1000 : Date.now() * 1000;
   }
 
   /** Index of a point in the frame's columns, -1 when it is not there. */
@@ -164,8 +171,10 @@ export class Feed {
     if (message?.type === 'layout') {
       this.layout = message;
       this.indexes = new Map(message.points.map((id, i) => [id, i]));
-    } else if (message?.type === 'tick') this.tick = message;
-    else if (message?.type === 'alarm') for (const listener of this.listeners) listener.alarm?.(message.alarm);
+    } else if (message?.type === 'tick') {
+      this.tick = message;
+      this.tickHeard_ms = performance.now();
+    } else if (message?.type === 'alarm') for (const listener of this.listeners) listener.alarm?.(message.alarm);
   }
 
   private receiveFrame(data: ArrayBuffer): void {

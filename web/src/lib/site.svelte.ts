@@ -1,9 +1,10 @@
 /** Everything the pages know of one enterprise: what was loaded, what is live, and how fresh it is. */
 import { alarmAt, byUrgency, isOpen, mergeAlarm } from './alarms';
 import { api, ApiError } from './api';
+import { clock } from './clock.svelte';
 import { Feed, type Replay } from './feed.svelte';
 import { localName } from './format';
-import { severityOf } from './frame';
+import { AGE_MAX_S, severityOf } from './frame';
 import { language } from './i18n/index.svelte';
 import { pointState, type PointState } from './quality';
 import { session } from './session.svelte';
@@ -23,7 +24,10 @@ export interface PointNow {
   info: PointInfo;
   value: number;
   quality: number;
+  /** Now, counting on while nothing new comes. */
   age_s: number;
+  /** At the time of the picture, as the frame has it. */
+  heldAge_s: number;
   alarm: number;
   severity: number;
   state: PointState;
@@ -165,6 +169,24 @@ export class Site {
     return this.feed.replaying ? this.pastAlarms : this.liveAlarms;
   }
 
+  /** The time the page is about: the server's clock when live, the time shown in a replay; moves once a second. */
+  readonly now_us = $derived.by((): number => {
+    void clock.now_us;
+    return this.feed.replaying ? this.feed.asOf_us : this.feed.serverNow_us();
+  });
+
+  /** How far behind now the newest picture is, s: ages in it count from its own time. */
+  readonly lag_s = $derived.by((): number => {
+    const { frame } = this.feed;
+    return frame ? Math.max(0, Math.floor((this.now_us - frame.time_us) / 1e6)) : 0;
+  });
+
+  /** No gateway is heard of, or the server itself is not: nothing on the page is fresh. */
+  readonly quiet = $derived.by((): boolean => {
+    if (!this.feed.online && this.feed.settled) return true;
+    return this.gateways.length > 0 && this.gateways.every((g) => g.state === 'silent');
+  });
+
   private readonly silent = $derived.by((): Set<string> => {
     const states: { id: string; state: string }[] = this.feed.tick?.gateways ?? this.detail?.gateways ?? [];
     return new Set(states.filter((g) => g.state === 'silent').map((g) => g.id));
@@ -187,16 +209,18 @@ export class Site {
     const i = this.feed.pointIndex(info.id);
     const stale = !this.feed.online || this.silent.has(info.gateway);
     if (!frame || i < 0) {
-      return { info, value: NaN, quality: 32, age_s: 65535, alarm: 0, severity: 0, state: 'none', stale };
+      return { info, value: NaN, quality: 32, age_s: AGE_MAX_S, heldAge_s: AGE_MAX_S, alarm: 0, severity: 0, state: 'none', stale };
     }
     const quality = frame.quality[i] as number;
-    const age_s = frame.pointAge_s[i] as number;
+    const heldAge_s = frame.pointAge_s[i] as number;
+    const age_s = Math.min(AGE_MAX_S, heldAge_s + this.lag_s);
     const alarm = frame.alarm[i] as number;
     return {
       info,
       value: frame.value[i] as number,
       quality,
       age_s,
+      heldAge_s,
       alarm,
       severity: severityOf(alarm),
       state: pointState(quality, age_s, info.period_s),

@@ -24,6 +24,7 @@ export interface LabelRequest {
 }
 
 const MARGIN_PX = 2;
+const FAR_PX = 22;
 
 const overlaps = (a: Box, b: Box): boolean =>
   a.x < b.x + b.w + MARGIN_PX && b.x < a.x + a.w + MARGIN_PX && a.y < b.y + b.h + MARGIN_PX && b.y < a.y + a.h + MARGIN_PX;
@@ -39,6 +40,11 @@ function* candidates(r: LabelRequest): Generator<Box> {
     }
     return;
   }
+  yield* ring(r, gap);
+  yield* ring(r, gap + FAR_PX); // with a line back to its anchor
+}
+
+function* ring({ x, y, w, h }: LabelRequest, gap: number): Generator<Box> {
   yield { x: x + gap, y: y - h / 2, w, h };
   yield { x: x - gap - w, y: y - h / 2, w, h };
   yield { x: x - w / 2, y: y - gap - h, w, h };

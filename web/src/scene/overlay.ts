@@ -14,6 +14,7 @@ const DOT_PX = 3.5;
 const LABEL_PX = 12;
 const LABEL_PAD = 4;
 const PICK_PX = 14;
+const LEADER_PX = 22;
 const STEP_PX = 14; // of the boxes along a roadway
 const STEPS_MAX = 200; // zoomed in, most of a roadway is off the screen
 const MARK_SHAPES = MARK_PATHS.map((path) => new Path2D(path));
@@ -125,6 +126,7 @@ export class Overlay {
     }
     this.drawTrail(view);
     this.drawPeople(view);
+    for (const label of this.labels) this.drawLeader(label);
     for (const { mark, at } of this.positions) this.drawMark(mark, at);
     for (const label of this.labels) this.drawLabel(label);
   }
@@ -372,6 +374,21 @@ export class Overlay {
     g.fillRect(at.x - half, at.y - half, POINT_PX, POINT_PX);
     g.strokeRect(at.x - half, at.y - half, POINT_PX, POINT_PX);
     g.setLineDash([]);
+  }
+
+  /** A thin line from a label that had to stand off back to what it names. */
+  private drawLeader({ box, anchor, look }: Label): void {
+    if (look === 'name' || look === 'zone' || look === 'over') return;
+    const x = Math.min(Math.max(anchor.x, box.x), box.x + box.w);
+    const y = Math.min(Math.max(anchor.y, box.y), box.y + box.h);
+    if (Math.hypot(x - anchor.x, y - anchor.y) < LEADER_PX) return;
+    const g = this.context;
+    g.beginPath();
+    g.moveTo(anchor.x, anchor.y);
+    g.lineTo(x, y);
+    g.lineWidth = 1;
+    g.strokeStyle = this.colours.fg;
+    g.stroke();
   }
 
   private drawLabel(label: Label): void {

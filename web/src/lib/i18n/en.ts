@@ -126,7 +126,7 @@ export const en: Record<Key, string> = {
   'overview.zones_over': 'zones over limit: {n}',
   'overview.no_zone_over': 'no zone over limit',
   'overview.no_people': 'no positions',
-  'overview.bad_count': '{n} without data',
+  'overview.bad_count': '{n} without fresh data',
   'overview.all_good': 'all have data',
   'overview.no_limit': 'no limit set',
   'overview.nothing': 'No points received yet.',

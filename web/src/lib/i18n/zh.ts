@@ -122,7 +122,7 @@ export const zh = {
   'overview.zones_over': '{n} 个区域超员',
   'overview.no_zone_over': '无区域超员',
   'overview.no_people': '无定位数据',
-  'overview.bad_count': '{n} 个无数据',
+  'overview.bad_count': '{n} 个无新数据',
   'overview.all_good': '全部有数据',
   'overview.no_limit': '无限值',
   'overview.nothing': '还没有收到测点。',
