@@ -38,14 +38,16 @@ def recounted(folder: Path) -> str:
 def test_a_short_demo_counts_the_same_at_the_sensors_and_in_the_twin(tmp_path: Path) -> None:
     code, summary, said = demo(tmp_path / "demo", 15)
     assert code == 0, said
-    assert summary["samples_at_sensors"] == summary["samples_in_twin"] > 1000
+    late = summary["answered_too_late"]  # by the simulator, when this machine is busy
+    assert summary["samples_at_sensors"] == summary["samples_in_twin"] + late > 1000
     assert (summary["duplicates"], summary["gaps"], summary["faults"]) == (0, 0, [])
     assert summary["promises"]["backlog"]["held"] is None  # too short for the story
     assert (
         recounted(tmp_path / "demo")
         .strip()
         .endswith(
-            f"{summary['samples_at_sensors']} samples served, {summary['samples_in_twin']} exported, 0 differences"
+            f"{summary['samples_at_sensors']} samples served, {summary['samples_in_twin']} exported, "
+            f"{late} answered too late, 0 differences"
         )
     )
 
@@ -58,7 +60,7 @@ def test_the_whole_story_holds_every_promise(tmp_path: Path) -> None:
     assert {name: promise["held"] for name, promise in summary["promises"].items() if not promise["held"]} == {}
     assert 20 < summary["warning_at_s"] - summary["fan_stop_at_s"] < 38
     assert {"late", "silent"} & set(summary["cut_states"])
-    assert "0 differences" in recounted(tmp_path / "demo")
+    assert ", 0 differences" in recounted(tmp_path / "demo")
 
 
 @pytest.mark.timeout(180)

@@ -15,32 +15,43 @@ REGISTERS = {"bool": 1, "i16": 1, "u16": 1, "i32": 2, "u32": 2, "i64": 4, "u64":
 FORMATS = {"i16": ">h", "u16": ">H", "i32": ">i", "u32": ">I", "i64": ">q", "u64": ">Q", "f32": ">f", "f64": ">d"}
 NOT_ANSWERED = ("NO_ANSWER", "BAD")
 APART_S_MAX = 0.5  # between the journal's time (answer sent) and the sample's (answer began to arrive)
-Samples = dict[str, list[tuple[int, Decimal]]]  # per point: time in µs, value, in the order of time
+Samples = dict[str, list[tuple[int, Decimal | None]]]  # per point in the order of time: µs, value (None: no answer)
 
 
 def main(gateway_folder: Path, export: Path, profiles: Path) -> int:
     """Print what differs; 0 when nothing does."""
     served, shown = served_samples(gateway_folder, profiles), exported_samples(export)
-    faults = compare(served, shown)
-    counts = f"{sum(map(len, served.values()))} samples served, {sum(map(len, shown.values()))} exported"
+    faults = [f"{point}: exported, but not a configured point" for point in shown.keys() - served.keys()]
+    late = 0
+    for point, truth in served.items():
+        late += compare(point, truth, shown.get(point, []), faults)
+    exported = sum(value is not None for rows in shown.values() for _, value in rows)
+    counts = f"{sum(map(len, served.values()))} samples served, {exported} exported, {late} answered too late"
     sys.stdout.write("\n".join([*faults[:50], f"{counts}, {len(faults)} differences", ""]))
     return 1 if faults else 0
 
 
-def compare(served: Samples, shown: Samples) -> list[str]:
-    """Return every difference as a sentence."""
-    faults = [f"{point}: exported, but not a configured point" for point in shown.keys() - served.keys()]
-    for point, truth in served.items():
-        found = shown.get(point, [])
-        if len(truth) != len(found):
-            faults.append(f"{point}: {len(truth)} served, {len(found)} exported")
+def compare(point: str, served: list, shown: list, faults: list[str]) -> int:
+    """Add every difference as a sentence; return how many answers the twin has on record as not come in time."""
+    at = late = 0
+    for sent_us, sent in served:
+        while at < len(shown) and shown[at][1] is None and sent_us - shown[at][0] > APART_S_MAX * 1e6:
+            at += 1  # nobody answered that one
+        if at == len(shown):
+            faults.append(f"{point}: served {sent} at {sent_us}, not exported")
             continue
-        for (sent_us, sent), (time_us, value) in zip(truth, found, strict=True):
-            if sent != value:
-                faults.append(f"{point} at {time_us}: served {sent}, exported {value}")
-            if abs(sent_us - time_us) > APART_S_MAX * 1e6:
-                faults.append(f"{point}: served at {sent_us}, exported at {time_us}")
-    return faults
+        time_us, value = shown[at]
+        at += 1
+        if abs(sent_us - time_us) > APART_S_MAX * 1e6:
+            faults.append(f"{point}: served at {sent_us}, exported at {time_us}")
+        if value is None:
+            late += 1
+        elif sent != value:
+            faults.append(f"{point} at {time_us}: served {sent}, exported {value}")
+    faults += [
+        f"{point}: exported {value} at {time_us}, never served" for time_us, value in shown[at:] if value is not None
+    ]
+    return late
 
 
 def served_samples(folder: Path, profiles: Path) -> Samples:
@@ -91,13 +102,14 @@ def decode(signal: dict, data: bytes, at: int, size: int) -> Decimal:
 
 
 def exported_samples(export: Path) -> Samples:
-    """Return every answered sample of the devices' points in an export, in the order of time."""
+    """Return every row of the devices' points in an export, in the order of time."""
     samples: Samples = defaultdict(list)
     with export.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            if row["quality"] not in NOT_ANSWERED and not row["point"].startswith(row["gateway"]):
-                samples[row["point"]].append((int(row["time_us"]), Decimal(row["value"])))
-    return {point: sorted(rows) for point, rows in samples.items()}
+            if not row["point"].startswith(row["gateway"]):
+                value = None if row["quality"] in NOT_ANSWERED else Decimal(row["value"])
+                samples[row["point"]].append((int(row["time_us"]), value))
+    return {point: sorted(rows, key=lambda row: row[0]) for point, rows in samples.items()}
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def facts(**changes: Any) -> Facts:
     plain: dict[str, Any] = {
         "seconds": 170.0,
         "sensors": Counter({"dev": 30}),
-        "exported": Exported(Counter({"a": 20, "b": 10}), 0, 5),
+        "exported": Exported(Counter({"a": 20, "b": 10}), Counter(), 0, 5),
         "device_of": {"a": "dev", "b": "dev"},
         "detail": detail,
         "agent": agent,
@@ -62,8 +62,8 @@ def test_when_all_is_well_every_promise_holds() -> None:
     ("changes", "names"),
     [
         ({"sensors": Counter({"dev": 31})}, {"samples"}),
-        ({"sensors": Counter(), "exported": Exported(Counter(), 0, 0)}, {"samples"}),
-        ({"exported": Exported(Counter({"a": 20, "b": 10}), 1, 5)}, {"duplicates"}),
+        ({"sensors": Counter(), "exported": Exported(Counter(), Counter(), 0, 0)}, {"samples"}),
+        ({"exported": Exported(Counter({"a": 20, "b": 10}), Counter(), 1, 5)}, {"duplicates"}),
         ({"detail": {"gateways": [{"holes": [[1, 3, 4]], "seq": 9}], "tree_size": 12}}, {"gaps"}),
         ({"verified": facts().verified | {"faults": [FAULT]}}, {"gaps", "proofs"}),
         ({"verified": facts().verified | {"faults": [FAULT | {"kind": "signature"}]}}, {"proofs"}),
@@ -83,6 +83,17 @@ def test_when_all_is_well_every_promise_holds() -> None:
 )
 def test_each_promise_breaks_by_its_own_fact(changes: dict[str, Any], names: set[str]) -> None:
     assert broken(**changes) == names
+
+
+def test_an_answer_that_came_too_late_is_no_loss_when_the_twin_says_so_and_it_is_rare() -> None:
+    def run(served: int, shown: int, unanswered: int) -> Facts:
+        exported = Exported(Counter({"a": shown}), Counter({"a": unanswered}), 0, 0)
+        return facts(sensors=Counter({"dev": served}), exported=exported)
+
+    assert "samples" not in {promise.name for promise in judge(run(3000, 2998, 2)) if not promise.held}
+    assert summary_of(run(3000, 2998, 2), [], 1)["answered_too_late"] == 2
+    for served, shown, unanswered in ((3000, 2998, 1), (3000, 2990, 10), (3000, 3001, 5)):
+        assert "samples" in {promise.name for promise in judge(run(served, shown, unanswered)) if not promise.held}
 
 
 def test_a_run_too_short_for_the_story_says_not_reached() -> None:
@@ -114,7 +125,7 @@ def test_an_export_is_counted_by_what_devices_answered() -> None:
             yield row
 
     exported = asyncio.run(read_export(lines(), ["a", "b"]))
-    assert exported == Exported(Counter({"b": 2, "a": 1}), 1, 1)
+    assert exported == Exported(Counter({"b": 2, "a": 1}), Counter({"a": 1}), 1, 1)
 
 
 def test_samples_at_the_sensors_come_from_buses_alone() -> None:
