@@ -6,7 +6,7 @@ import getpass
 import logging
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -75,14 +75,23 @@ def _serve(options: argparse.Namespace) -> None:
 def _enterprises_add(options: argparse.Namespace) -> None:
     config = _config(options)
 
+    origin = options.origin or f"{config.origin_prefix}/{options.id}"
+
     async def run() -> None:
         async with _opened(config) as (_, ledger):
-            origin = options.origin or f"{config.origin_prefix}/{options.id}"
-            made = await ledger.create(options.id, options.name or options.id, options.simulated, origin)
-            print(f"log {made.origin}\nkey {made.row.log_vkey}")
+            row = await ledger.create(options.id, options.name or options.id, options.simulated, origin)
+            print(f"log {row.origin}\nkey {row.log_vkey}")
+            if alone:
+                await ledger.open(options.id)  # with its genesis entry; a running server makes that itself
         print("Hand this key to your regulator by another way than this server.", file=sys.stderr)
 
-    asyncio.run(run())
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(Path(config.data)))
+            alone = True
+        except ConfigError:
+            alone = False
+        asyncio.run(run())
 
 
 def _enterprises_list(options: argparse.Namespace) -> None:

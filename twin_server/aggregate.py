@@ -15,8 +15,8 @@ def aggregates(batch: Batch) -> list[AggregateRow]:
 
 
 def bucket_count(batch: Batch) -> int:
-    """Return how many buckets `aggregates` would make, to refuse before making them."""
-    return sum(
+    """Return how many buckets `aggregates` would make, and minutes with positions, to refuse before making them."""
+    return int(np.unique(batch.fixes.time_us // MINUTE_US).size) + sum(
         len(block.points) * sum(_starts(block.time_us // level_us).size for level_us in LEVELS_US)
         for block in batch.blocks
     )

@@ -114,7 +114,7 @@ async def bundle(
 ) -> AsyncIterator[bytes]:
     """Yield the bytes of the zip; all receipts are for the size of `log.last` when this begins."""
     last, note, indices = log.last, log.note(), choice.indices
-    sink = _Sink()
+    sink, held = _Sink(), set(choice.indices)
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         keys = [
             {
@@ -125,7 +125,7 @@ async def bundle(
                 "enrolled_index": chain.enrolled_index,
             }
             for chain in await store.chains(enterprise)
-            if chain.enrolled_index in indices
+            if chain.enrolled_index in held
         ]
         facts = _facts(log, span, len(indices)) | {"gateways": keys, "runs": choice.runs}
         _put(archive, "README.txt", _readme(log).encode())
@@ -135,7 +135,7 @@ async def bundle(
         yield sink.take()
         for at in range(0, len(indices), CHUNK):
             part = indices[at : at + CHUNK]
-            paths = [(index, await proofs.inclusion(ledger, enterprise, index, last.size)) for index in part]
+            paths = zip(part, await proofs.inclusions(ledger, enterprise, part, last.size), strict=True)
             receipts: Iterable[bytes] = [b""] * len(part)
             if last.size > 1:
                 time_s = last.time_us // 1_000_000

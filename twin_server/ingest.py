@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -24,6 +25,7 @@ POST_BYTES_MAX = 4 << 20
 ENVELOPES_MAX = 256
 GROUPS_HELD_MAX = 4_096  # manifests held open over all gateways
 ASKED_MAX = 16  # manifests asked for and not yet here, per gateway
+POSTS_AT_ONCE = 32  # decoded and waiting for their commit: bounds the memory that posts can take
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,8 @@ class Ingest:
         self._keys: dict[str, dict[tuple[int, bytes], PublicKey]] = {}  # by gateway
         self._groups: dict[tuple[str, bytes], Groups] = {}  # by enterprise and manifest prefix
         self._refused_us: dict[str, int] = {}  # last audit row, by gateway
-        self._asked: dict[str, set[bytes]] = {}  # manifest prefixes asked for, by gateway
+        self._asked: dict[str, deque[bytes]] = {}  # manifest prefixes asked for, by gateway, the oldest forgotten
+        self._slots = asyncio.Semaphore(POSTS_AT_ONCE)
         self.counts = dict.fromkeys(("receipt", "pending", "duplicate", "need_manifest", "rejected"), 0)
 
     async def post(self, enterprise: str, gateway: str, data: bytes, from_size: int) -> Answer:
@@ -54,10 +57,11 @@ class Ingest:
             enterprise, gateway, book.origin, book.row.simulated, book.key.public, keys, groups, voucher, self.clock()
         )
         loop = asyncio.get_running_loop()
-        items = await loop.run_in_executor(self._threads, prepare, envelopes, context)
-        outcomes, receipts = await self.ledger.run(
-            enterprise, lambda appender: admit(appender, gateway, items, voucher)
-        )
+        async with self._slots:
+            items = await loop.run_in_executor(self._threads, prepare, envelopes, context)
+            outcomes, receipts = await self.ledger.run(
+                enterprise, lambda appender: admit(appender, gateway, items, voucher)
+            )
         await self._after(enterprise, gateway, outcomes, voucher)
         verdicts = tuple([await self._verdict(enterprise, outcome, receipts) for outcome in outcomes])
         if not any(isinstance(item, Prepared) for item in items):  # nothing here was signed by the gateway's key
@@ -102,7 +106,7 @@ class Ingest:
 
     async def put_manifest(self, enterprise: str, gateway: str, digest: bytes, body: bytes) -> None:
         """Keep a manifest the server asked for; FormatError for any other, or one that is not this gateway's."""
-        asked = self._asked.get(gateway, set())
+        asked = self._asked.get(gateway, deque())
         if digest[:PREFIX_BYTES] not in asked:
             raise FormatError("this manifest was not asked for", "send it as a statement")
         if len(body) > BODY_BYTES_MAX or manifest_digest(body) != digest:
@@ -113,11 +117,17 @@ class Ingest:
         now_us = self.clock()
         row = StoredDocument(-1, "manifest", gateway, digest, 0, now_us, body)
         await self.store.write(enterprise, lambda tx: tx.put_document(row))
-        asked.discard(digest[:PREFIX_BYTES])
+        if digest[:PREFIX_BYTES] in asked:
+            asked.remove(digest[:PREFIX_BYTES])
 
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown()
+
+    def _ask(self, gateway: str, prefix: bytes) -> None:
+        asked = self._asked.setdefault(gateway, deque(maxlen=ASKED_MAX))
+        if prefix not in asked:
+            asked.append(prefix)
 
     async def _row(self, enterprise: str, gateway: str) -> Gateway | None:
         return next((row for row in await self.store.gateways(enterprise) if row.gateway == gateway), None)
@@ -157,9 +167,7 @@ class Ingest:
         for outcome in outcomes:
             self.counts[outcome.status] += 1
             if outcome.status == "need_manifest":
-                asked = self._asked.setdefault(gateway, set())
-                if len(asked) < ASKED_MAX:
-                    asked.add(bytes.fromhex(outcome.detail))
+                self._ask(gateway, bytes.fromhex(outcome.detail))
             elif outcome.status == "rejected":
                 refused.append(outcome)
         if refused:
@@ -171,7 +179,7 @@ class Ingest:
             and any(o.seq == 0 and o.epoch == voucher.epoch and o.index >= 0 for o in outcomes)
         ):
             self._keys.pop(gateway, None)
-            await self.store.put_voucher(voucher._replace(used_us=self.clock()))
+            await self.store.put_voucher(voucher._replace(used_us=self.clock(), secret=b""))
             log.info("enrolled gateway=%s enterprise=%s epoch=%d", gateway, enterprise, voucher.epoch)
 
     async def _audit_refused(self, enterprise: str, gateway: str, refused: list[Outcome]) -> None:

@@ -1,7 +1,10 @@
 """What gateways and verifiers send, read strictly: whole numbers in the query, bodies no further than their limit."""
 
+import asyncio
+
 from aiohttp import web
 
+CHUNK_S = 30.0  # a slow link is fine, a silent one is not
 WHOLE_MAX = (1 << 53) - 1
 
 
@@ -27,8 +30,14 @@ async def read_body(request: web.Request, bytes_max: int) -> bytes:
     if request.content_length is not None and request.content_length > bytes_max:
         raise too_large
     data = bytearray()
-    async for chunk in request.content.iter_any():
+    while True:
+        try:
+            async with asyncio.timeout(CHUNK_S):
+                chunk = await request.content.readany()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text=f"nothing came for {CHUNK_S:.0f} s") from None
+        if not chunk:
+            return bytes(data)
         data += chunk
         if len(data) > bytes_max:
             raise too_large
-    return bytes(data)

@@ -163,14 +163,14 @@ class Ledger:
         self._logs: dict[str, EnterpriseLog] = {}
         self._opening: dict[str, asyncio.Lock] = {}
 
-    async def create(self, enterprise: str, name: str, simulated: bool, origin: str) -> EnterpriseLog:
-        """Begin the log of a new enterprise with its genesis entry; ConfigError when the id is taken."""
+    async def create(self, enterprise: str, name: str, simulated: bool, origin: str) -> Enterprise:
+        """Make the key and the row of a new enterprise; ConfigError when the id is taken. `open` begins its log."""
         if enterprise in {row.id for row in await self.store.enterprises()}:
             raise ConfigError(f"an enterprise {enterprise!r} is here already")
         key = make_key(self.keys / f"{enterprise}.key")
         row = Enterprise(enterprise, name, simulated, origin, vkey(origin, key.public), self.clock())
         await self.store.add_enterprise(row)
-        return await self.open(enterprise)
+        return row
 
     async def open(self, enterprise: str) -> EnterpriseLog:
         """Return the log, read back and checked against its last signed size on first use."""

@@ -17,6 +17,7 @@ from twin_wire.structure import open_structure
 from twin_wire.voucher import Enrolment, check_enrolment, read_enrol_body
 
 BODY_BYTES_MAX = 1 << 20  # compressed, as sent
+SAMPLES_MAX = 2 << 20  # decoded from one post: a constant column costs no bytes on the way, but memory here
 BUCKETS_MAX = 100_000  # a batch of ten seconds of 10,000 points makes 30,000
 SERVER_KINDS = ("genesis", "clock", "silence", "fork", "restore", "acknowledgement", "access")
 
@@ -66,8 +67,15 @@ def prepare(envelopes: Sequence[Envelope], context: Context) -> list[Prepared | 
     keys, groups = dict(context.keys), dict(context.groups)
     here = context._replace(keys=keys, groups=groups)
     done: list[Prepared | Refused] = []
+    samples = 0
     for raw, body in envelopes:
         item = _prepare_one(raw, body, here)
+        if isinstance(item, Prepared) and item.batch is not None:
+            if samples > SAMPLES_MAX:
+                chain = item.statement.chain
+                done.append(Refused(chain.epoch, chain.seq, "pending", "too many samples in one post: send it again"))
+                continue
+            samples += sum(block.value.size for block in item.batch.blocks)
         if isinstance(item, Prepared) and not item.fault:
             if item.enrolment is not None:
                 public = item.enrolment.public

@@ -1,6 +1,6 @@
 """Proofs and tiles of a log, read from its full tiles in the store and its unfinished ones in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from twin_server.log import Ledger
 from twin_server.tree import Node, fold, split_hashes, tile_of, wanted
@@ -14,6 +14,12 @@ async def inclusion(ledger: Ledger, enterprise: str, index: int, size: int) -> l
     """Return the path of an entry to the root at `size`; ProofError unless index < size."""
     nodes = await _fetch(ledger, enterprise, lambda fetch: inclusion_proof(index, size, fetch))
     return inclusion_proof(index, size, lambda level, at: nodes[level, at])
+
+
+async def inclusions(ledger: Ledger, enterprise: str, indices: Sequence[int], size: int) -> list[list[bytes]]:
+    """Return the paths of several entries to the root at `size`; tiles are read once for all of them."""
+    nodes = await _fetch(ledger, enterprise, lambda fetch: [inclusion_proof(index, size, fetch) for index in indices])
+    return [inclusion_proof(index, size, lambda level, at: nodes[level, at]) for index in indices]
 
 
 async def consistency(ledger: Ledger, enterprise: str, size1: int, size2: int) -> list[bytes]:

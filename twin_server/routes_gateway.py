@@ -4,7 +4,7 @@ import re
 
 from aiohttp import web
 
-from twin_server.context import CLOCK, INGEST, PACE, STORE
+from twin_server.context import ACCESS, CLOCK, INGEST, PACE, STORE
 from twin_server.ingest import POST_BYTES_MAX, Ingest
 from twin_server.inputs import read_body, whole
 from twin_server.prepare import BODY_BYTES_MAX
@@ -52,7 +52,8 @@ async def _gateway(request: web.Request) -> tuple[str, str]:
     enterprise = await request.app[STORE].owner(gateway) if _GATEWAY.fullmatch(gateway) else None
     if enterprise is None:
         raise web.HTTPNotFound(text="no such gateway here: is this the server of the voucher?")
-    wait_s = request.app[PACE].take(gateway, request.app[CLOCK]())
+    key = (gateway, request.app[ACCESS].address(request))  # a stranger elsewhere must not use up the gateway's share
+    wait_s = request.app[PACE].take(key, request.app[CLOCK]())
     if wait_s:
         raise web.HTTPTooManyRequests(text="too many requests", headers={"Retry-After": str(int(wait_s) + 1)})
     return enterprise, gateway

@@ -28,6 +28,7 @@ class Desk:
 
     async def enterprise(self, enterprise: str, simulated: bool = True) -> None:
         await self.ledger.create(enterprise, enterprise, simulated, f"localhost/{enterprise}")
+        await self.ledger.open(enterprise)
 
     async def voucher(self, enterprise: str, gateway: str, days: float = 7) -> str:
         return await issue_voucher(self.store, self.config, enterprise, gateway, gateway, "demo", days, self.clock())

@@ -28,6 +28,7 @@ class Server:
     async def enterprise(self, enterprise: str, name: str = "", simulated: bool = True) -> None:
         """Add an enterprise."""
         await self.app[LEDGER].create(enterprise, name or enterprise, simulated, f"localhost/{enterprise}")
+        await self.app[LEDGER].open(enterprise)
 
     async def voucher(self, enterprise: str, gateway: str, days: float = 7) -> str:
         """Return the line of a voucher."""

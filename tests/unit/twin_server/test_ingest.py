@@ -395,3 +395,40 @@ def test_many_posts_at_once_share_commits_and_none_is_lost(run: Callable[[Test],
         assert [row.seq for row in await at.store.gateways("e1")] == [32, 32, 32]
 
     run(test)
+
+
+def test_a_post_cannot_make_the_server_hold_more_samples_than_its_limit(run: Callable[[Test], None]) -> None:
+    async def test(at: Desk) -> None:
+        gateway = await at.gateway("e1", "gw-1", points=50)
+        flat = [[1.0] * 50] * 20_000  # a million samples, nothing on the way
+        sealed = [gateway.seal_rows(START_US, flat) for _ in range(5)]
+        assert sum(map(len, sealed)) < 100_000
+        answer = await at.post(gateway, sealed)
+        assert _statuses(answer) == ["receipt"] * 3 + ["pending"] * 2
+        assert _statuses(await at.post(gateway, sealed[3:])) == ["receipt"] * 2
+
+    run(test)
+
+
+def test_the_secret_of_a_used_voucher_is_forgotten(run: Callable[[Test], None]) -> None:
+    async def test(at: Desk) -> None:
+        await at.gateway("e1", "gw-1")
+        kept = await at.store.voucher("gw-1")
+        assert kept is not None
+        assert kept.used_us
+        assert kept.secret == b""
+
+    run(test)
+
+
+def test_a_log_created_while_the_server_runs_begins_at_its_first_use(run: Callable[[Test], None]) -> None:
+    async def test(at: Desk) -> None:
+        await at.ledger.create("e5", "e5", True, "localhost/e5")
+        assert await at.store.size("e5") == 0
+        gateway = await at.gateway("e5", "gw-5")
+        entry = await at.store.entry("e5", 0)
+        assert entry is not None
+        assert entry.kind == "genesis"
+        assert gateway.seq == 3
+
+    run(test)
