@@ -156,6 +156,8 @@ def status(simulator: Simulator) -> dict[str, Any]:
         "begun_us": simulator.begun_us,
         "world_time_s": simulator.mine.world.time_s,
         "late_steps": simulator.late_steps,
+        "late_s": round(simulator.late_s, 3),
+        "journal_fault": simulator.journal.fault,
         "people": len(simulator.mine.people.persons),
         "answers": sum(unit["answers"] for bus in buses for unit in bus["units"].values()),
         "samples": sum(unit["samples"] for bus in buses for unit in bus["units"].values()),

@@ -164,6 +164,7 @@ class Demo:
             print(f"    {device}: {counts['at_sensors']} at the sensors, {counts['in_twin']} in the twin")
         delays = summary["receive_delay_s"]
         print(f"    receive delay p50 {delays['p50']} s, p95 {delays['p95']} s; live after {live_after_s:.1f} s")
+        print(f"    the simulator was kept waiting {facts.mine_late_s:.3f} s at most")
         return 0 if summary["held"] else 1
 
     async def _facts(self, page: Page, plot: Plot, counters: dict[str, float], code: int, live_after_s: float) -> Facts:
@@ -190,4 +191,5 @@ class Demo:
             cut_happened=plot.cut_happened,
             backlog_s=plot.backlog_s,
             live_after_s=live_after_s,
+            mine_late_s=status["late_s"],
         )

@@ -89,6 +89,7 @@ class Facts(NamedTuple):
     cut_happened: bool
     backlog_s: float | None  # from the mended link to no backlog
     live_after_s: float
+    mine_late_s: float  # the longest the simulator was kept waiting
 
 
 def judge(facts: Facts) -> list[Promise]:
@@ -119,14 +120,17 @@ def judge(facts: Facts) -> list[Promise]:
 
 
 def _samples(facts: Facts) -> Promise:
-    """Every sample a device answered is in the twin; one answered too late is there as unanswered, and few are."""
+    """Every sample a device answered is in the twin, but for few that came too late and are there as unanswered.
+
+    After a late answer the agent asks once more before it trusts the next one: two answers at most per such row.
+    """
     at_sensors, in_twin = facts.sensors.total(), facts.exported.samples.total()
     unanswered, missing = _per_device(facts, facts.exported.unanswered), _missing_samples(facts)
     late = sum(missing.values())
-    on_record = all(0 <= missing[device] <= unanswered[device] for device in missing)
+    on_record = all(0 <= missing[device] <= 2 * unanswered[device] for device in missing)
     held = on_record and in_twin > 0 and late <= TOO_LATE_SHARE_MAX * at_sensors
     text = f"{at_sensors} at the sensors, {in_twin} in the twin"
-    return Promise("samples", held, text + (f", {late} answered too late and on record as such" if late else ""))
+    return Promise("samples", held, text + (f", {late} too late or asked twice for it, on record" if late else ""))
 
 
 def _per_device(facts: Facts, points: Counter[str]) -> Counter[str]:
@@ -192,6 +196,7 @@ def summary_of(facts: Facts, promises: list[Promise], seed: int) -> dict[str, An
         "proofs_checked": facts.verified["counts"],
         "faults": facts.verified["faults"],
         "live_after_s": round(facts.live_after_s, 1),
+        "simulator_late_s": facts.mine_late_s,
         "fan_stop_at_s": facts.fan_stop_at_s,
         "warning_at_s": facts.warning_at_s,
         "alarm_at_s": facts.alarm_at_s,

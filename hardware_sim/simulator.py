@@ -47,6 +47,7 @@ class Simulator:
         self.labels = Labels()
         self.story = Story(options.scenario, 0.0)
         self.late_steps = 0  # world seconds given up because the host was too slow
+        self.late_s = 0.0  # the longest this process was kept waiting: a device cannot be more punctual than that
         self.begun_us = time.time_ns() // 1000
         options.directory.mkdir(parents=True, exist_ok=True)
         self.journal = Journal(options.directory / "journal.csv")
@@ -150,6 +151,7 @@ class Simulator:
             for action in self.story.due(loop.time()):
                 await self.act(action)
             now_s = loop.time()
+            self.late_s = max(self.late_s, now_s - last_s - TICK_S)
             due += (now_s - last_s) * self.speed
             last_s = now_s
             steps = int(due)

@@ -15,6 +15,7 @@ REGISTERS = {"bool": 1, "i16": 1, "u16": 1, "i32": 2, "u32": 2, "i64": 4, "u64":
 FORMATS = {"i16": ">h", "u16": ">H", "i32": ">i", "u32": ">I", "i64": ">q", "u64": ">Q", "f32": ">f", "f64": ">d"}
 NOT_ANSWERED = ("NO_ANSWER", "BAD")
 APART_S_MAX = 0.5  # between the journal's time (answer sent) and the sample's (answer began to arrive)
+TWICE_S = 0.2  # after a late answer the agent asks again before it trusts one: the second of the two counts
 Samples = dict[str, list[tuple[int, Decimal | None]]]  # per point in the order of time: µs, value (None: no answer)
 
 
@@ -32,9 +33,14 @@ def main(gateway_folder: Path, export: Path, profiles: Path) -> int:
 
 
 def compare(point: str, served: list, shown: list, faults: list[str]) -> int:
-    """Add every difference as a sentence; return how many answers the twin has on record as not come in time."""
-    at = late = 0
-    for sent_us, sent in served:
+    """Add every difference as a sentence; return how many answers were too late, or asked twice after such a one."""
+    once = [
+        row
+        for row, after in zip(served, [*served[1:], None], strict=False)
+        if after is None or after[0] - row[0] > TWICE_S * 1e6
+    ]
+    at, late = 0, len(served) - len(once)
+    for sent_us, sent in once:
         while at < len(shown) and shown[at][1] is None and sent_us - shown[at][0] > APART_S_MAX * 1e6:
             at += 1  # nobody answered that one
         if at == len(shown):

@@ -42,6 +42,7 @@ def facts(**changes: Any) -> Facts:
         "cut_happened": True,
         "backlog_s": 4.0,
         "live_after_s": 12.0,
+        "mine_late_s": 0.02,
     }
     return Facts(**(plain | changes))
 
@@ -92,7 +93,8 @@ def test_an_answer_that_came_too_late_is_no_loss_when_the_twin_says_so_and_it_is
 
     assert "samples" not in {promise.name for promise in judge(run(3000, 2998, 2)) if not promise.held}
     assert summary_of(run(3000, 2998, 2), [], 1)["answered_too_late"] == 2
-    for served, shown, unanswered in ((3000, 2998, 1), (3000, 2990, 10), (3000, 3001, 5)):
+    assert "samples" not in {promise.name for promise in judge(run(3000, 2998, 1)) if not promise.held}
+    for served, shown, unanswered in ((3000, 2997, 1), (3000, 2990, 10), (3000, 3001, 5)):
         assert "samples" in {promise.name for promise in judge(run(served, shown, unanswered)) if not promise.held}
 
 

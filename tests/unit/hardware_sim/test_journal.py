@@ -27,3 +27,11 @@ def test_a_full_journal_is_kept_once_more_and_begins_anew(tmp_path: Path) -> Non
     for path in tmp_path.iterdir():
         assert path.read_text().startswith("monotonic_ns,wall_us,link,")
         assert path.stat().st_size < 700
+
+
+def test_a_full_disk_ends_the_journal_with_a_reason_and_nothing_else() -> None:
+    with Journal(Path("/dev/full")) as journal:
+        for _ in range(3):
+            journal.add(Answer("bus-1", 1, 3, 0, 1, bytes(1 << 16)))
+    assert "No space left" in journal.fault
+    journal.add(Answer("bus-1", 1, 3, 0, 1, b""))
