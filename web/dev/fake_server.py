@@ -40,6 +40,8 @@ class Mine:
     def __init__(self, people: int, extra: int) -> None:
         self.structure = json.loads(structure_text())
         self.started = time.time()
+        self.period_s = 1.0
+        self.coded: tuple[int, np.ndarray] = (0, np.zeros(0, np.uint8))
         self.silent_since = 0.0
         self.over = False
         self.acks: dict[str, dict[str, Any]] = {}
@@ -103,18 +105,24 @@ class Mine:
         v[q >= 32] = np.nan
         age = np.full(len(v), 0 if not silent else int(t - seen), np.uint16)
         age[13::67] = 640
-        alarm = np.zeros(len(v), np.uint8)
-        for a in self.alarms(t):
-            if a["state"] != "normal" and a["point"] in self.ids:
-                i = self.ids.index(a["point"])
-                bits = a["severity"] | (8 if a["state"] == "unacked" else 0) | (16 if a["state"] == "rtn_unacked" else 0)
-                alarm[i] = bits if not alarm[i] or (alarm[i] & 7) > a["severity"] else alarm[i]
+        if self.coded[0] != int(t):
+            self.coded = (int(t), self._alarm_column(t))
+        alarm = self.coded[1]
         roadway, chainage, zone = self.people(seen)
         n = len(self.tags)
         page = np.zeros(n, np.uint16)
         page[5::29] = 900
         return encode_frame(Frame(self.layout, int(t * 1e6), v, np.arange(n, dtype=np.uint32), chainage, np.full(n, 1.8),
                                   roadway, zone, age, page, q, alarm))  # fmt: skip
+
+    def _alarm_column(self, t: float) -> np.ndarray:
+        alarm = np.zeros(len(self.ids), np.uint8)
+        for a in self.alarms(t):
+            if a["state"] != "normal" and a["point"] in self.ids:
+                i = self.ids.index(a["point"])
+                bits = a["severity"] | (8 if a["state"] == "unacked" else 0) | (16 if a["state"] == "rtn_unacked" else 0)
+                alarm[i] = bits if not alarm[i] or (alarm[i] & 7) > a["severity"] else alarm[i]
+        return alarm
 
     def people(self, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         walk = [i for i, r in enumerate(self.structure["roadways"]) if r["walkable"]]
@@ -321,20 +329,23 @@ async def stream(request: web.Request, replay: bool) -> web.WebSocketResponse:
     speed = float(request.query.get("speed", 1))
     await ws.send_json({"type": "layout", "layout": mine.layout, "points": mine.ids, "tags": mine.tags, "roadways": mine.roadways, "zones": mine.zones})
     seen: dict[str, str] = {}
+    told = 0
     while not ws.closed:
         now = time.time()
-        at = min(at + speed, now) if replay else now
+        at = min(at + speed * mine.period_s, now) if replay else now
         silent = mine.silent_since
         gateways = [{"id": "gw-1", "state": "silent" if silent else "live", "last_event_us": int((silent or now) * 1e6), "last_received_us": int((silent or now) * 1e6) + 640_000, "backlog": 0}]
         await ws.send_bytes(mine.frame(at))
         await ws.send_json({"type": "tick", "mode": "replay" if replay else "live", "server_time_us": int(now * 1e6), "as_of_us": int(at * 1e6), "tree_size": tree(),
                             "speed": speed, "gateways": gateways, "notices": [{"kind": "world", "text": "The world runs faster", "factor": 20.0, "until_us": int(now * 1e6) + 5_000_000}]})  # fmt: skip
-        for a in mine.alarms(now) if not replay else []:
+        due = not replay and int(now) != told
+        told = int(now)
+        for a in mine.alarms(now) if due else []:
             if seen.get(a["id"]) != a["state"]:
                 seen[a["id"]] = a["state"]
                 await ws.send_json({"type": "alarm", "alarm": a})
         try:
-            message = await ws.receive(timeout=1.0)
+            message = await ws.receive(timeout=mine.period_s)
         except TimeoutError:
             continue
         if message.type == WSMsgType.TEXT:
@@ -385,8 +396,10 @@ async def main() -> None:
     parser.add_argument("--static", type=Path, default=Path(__file__).parents[2] / "twin_server" / "static")
     parser.add_argument("--people", type=int, default=60)
     parser.add_argument("--extra", type=int, default=120)
+    parser.add_argument("--period", type=float, default=1.0, help="seconds between pictures")
     asked = parser.parse_args()
     mine = Mine(asked.people, asked.extra)
+    mine.period_s = asked.period
     app = web.Application(middlewares=[guard])
     app.add_routes(routes)
     app.router.add_get("/{path:.*}", pages(asked.static.resolve()))

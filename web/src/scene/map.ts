@@ -85,8 +85,7 @@ export class MineMap {
 
   /** Numbers are not fresh: draw them so. */
   setMuted(muted: boolean): void {
-    this.overlay.muted = muted;
-    this.overlay.touch();
+    this.overlay.setMuted(muted);
   }
 
   /** Labels keep clear of these boxes, in CSS pixels of the host. */
