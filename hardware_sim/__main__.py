@@ -44,8 +44,17 @@ def site_command(options: argparse.Namespace) -> int:
 
 def run_command(options: argparse.Namespace) -> int:
     """Serve the demo mine's instruments until SIGINT or SIGTERM."""
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_run(options))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_run(options))
+    except ExceptionGroup as group:  # a line that cannot be opened ends the simulator's tasks together
+        ours = group.subgroup(Error)
+        if ours is None:
+            raise
+        first: BaseException = ours
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
     return 0
 
 
