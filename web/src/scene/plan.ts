@@ -1,7 +1,7 @@
 /** Plan view: roadways on a 2D canvas, drawn once per change of view or of an alarm; pan and zoom. */
 import type { Layout, Place } from '../lib/structure';
 import type { Colours } from './colours';
-import { PIXEL_RATIO_MAX, type BaseView, type Screen, type ViewOptions } from './view';
+import { PIXEL_RATIO_MAX, sameRoadways, type BaseView, type Screen, type ViewOptions } from './view';
 
 const PADDING_PX = 56;
 const ROADWAY_M = 7; // a drawn width; the structure's area is no width
@@ -55,8 +55,7 @@ export class PlanView implements BaseView {
   }
 
   setRoadways(severity: Uint8Array, chosen: number): void {
-    const same = this.chosen === chosen && this.severity.length === severity.length && this.severity.every((s, i) => s === severity[i]);
-    if (same) return;
+    if (sameRoadways(this.severity, severity) && this.chosen === chosen) return;
     this.severity = severity.slice();
     this.chosen = chosen;
     this.dirty = true;

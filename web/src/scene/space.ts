@@ -18,7 +18,7 @@ import {
 import { OrbitControls } from 'three/addons/controls/OrbitControls.js';
 import type { Layout, Place } from '../lib/structure';
 import type { Colours } from './colours';
-import { PIXEL_RATIO_MAX, type BaseView, type Screen, type ViewOptions } from './view';
+import { PIXEL_RATIO_MAX, sameRoadways, type BaseView, type Screen, type ViewOptions } from './view';
 
 const RADIUS_SHARE = 0.008; // of the mine's extent: a roadway true to scale would be a hair
 const SIDES = 8;
@@ -97,6 +97,7 @@ export class SpaceView implements BaseView {
   }
 
   setRoadways(severity: Uint8Array, chosen: number): void {
+    if (sameRoadways(this.severity, severity) && this.chosen === chosen) return;
     this.severity = severity.slice();
     this.chosen = chosen;
     this.paint();

@@ -33,3 +33,6 @@ export interface ViewOptions {
 }
 
 export const PIXEL_RATIO_MAX = 2;
+
+/** Tells whether two severity columns are equal, so that nothing is drawn twice. */
+export const sameRoadways = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((s, i) => s === b[i]);
