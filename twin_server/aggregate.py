@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from twin_server.store.rows import LATE_US, LEVELS_US, MINUTE_US, AggregateRow, Arrivals
+from twin_server.store.rows import LATE_US, LEVELS_US, MINUTE_US, AggregateBlock, Arrivals
 from twin_wire.readings import Batch, Block, Quality
 
 
-def aggregates(batch: Batch) -> list[AggregateRow]:
+def aggregates(batch: Batch) -> list[AggregateBlock]:
     """Return the buckets of all points on every level; a sample counts with a finite number and a quality below BAD."""
-    return [row for block in batch.blocks for level_us in LEVELS_US for row in _block_rows(block, level_us)]
+    return [made for block in batch.blocks for level_us in LEVELS_US for made in _buckets(block, level_us)]
 
 
 def bucket_count(batch: Batch) -> int:
@@ -51,28 +51,26 @@ def time_range_us(batch: Batch) -> tuple[int, int] | None:
     return min(int(t.min()) for t in times), max(int(t.max()) for t in times)
 
 
-def _block_rows(block: Block, level_us: int) -> Iterator[AggregateRow]:
+def _buckets(block: Block, level_us: int) -> Iterator[AggregateBlock]:
     bucket = block.time_us // level_us
     if not bucket.size:
         return
     good = _good(block)
-    starts = _starts(bucket)
-    count = np.add.reduceat(good.astype(np.int64), starts, axis=1)
-    rows = np.diff(starts, append=bucket.size)
-    low = np.minimum.reduceat(np.where(good, block.value, np.inf), starts, axis=1)
-    high = np.maximum.reduceat(np.where(good, block.value, -np.inf), starts, axis=1)
-    total = np.add.reduceat(np.where(good, block.value, 0.0), starts, axis=1)
-    place = np.maximum.reduceat(np.where(good, np.arange(bucket.size), -1), starts, axis=1)
-    last = np.take_along_axis(block.value, np.maximum(place, 0), axis=1)
-    last_us = np.where(place >= 0, block.time_us[np.maximum(place, 0)], 0)
-    none = count == 0
-    for values in (low, high, last):
-        values[none] = np.nan
-    t0_us = (bucket[starts] * level_us).tolist()
-    columns = (count, rows - count, low, high, total, last, last_us)
-    for point, *cells in zip(block.points, *(column.tolist() for column in columns), strict=True):
-        for t0, *cell in zip(t0_us, *cells, strict=True):
-            yield AggregateRow(point, level_us, t0, *cell)
+    for first, end in _ranges(bucket):
+        value, fine = block.value[:, first:end], good[:, first:end]
+        n = fine.sum(axis=1)
+        none = n == 0
+        low = np.where(fine, value, np.inf).min(axis=1)
+        high = np.where(fine, value, -np.inf).max(axis=1)
+        place = end - first - 1 - fine[:, ::-1].argmax(axis=1)  # of the last good sample
+        last = value[np.arange(len(value)), place]
+        last_us = np.where(none, 0, block.time_us[first:end][place])
+        for column in (low, high, last):
+            column[none] = np.nan
+        total = np.where(fine, value, 0.0).sum(axis=1)
+        bad = end - first - n
+        t0_us = int(bucket[first]) * level_us
+        yield AggregateBlock(block.points, level_us, t0_us, n, bad, low, high, total, last, last_us)
 
 
 def _good(block: Block) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from twin_server.aggregate import aggregates, arrivals, bucket_count, time_range_us
-from twin_server.store.rows import AggregateRow, Arrivals, Voucher
+from twin_server.store.rows import AggregateBlock, Arrivals, Voucher
 from twin_wire.body import PREFIX_BYTES, body_manifest, decode_body
 from twin_wire.errors import FormatError, ProofError
 from twin_wire.keys import PublicKey, kid_text
@@ -57,7 +57,7 @@ class Prepared(NamedTuple):
     t0_us: int
     t1_us: int
     batch: Batch | None
-    aggregates: list[AggregateRow]
+    aggregates: list[AggregateBlock]
     arrivals: list[Arrivals]
     enrolment: Enrolment | None
 

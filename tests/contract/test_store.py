@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from twin_server.store import STORES, Store, Transaction, open_store
 from twin_server.store.rows import (
     LEVELS_US,
     Acknowledgement,
-    AggregateRow,
+    AggregateBlock,
     Arrivals,
     Audit,
     Chain,
@@ -174,15 +175,24 @@ def test_batches_are_found_by_event_time_each_once(run: Callable[[Test], None]) 
     run(test)
 
 
+def _block(points: tuple[str, ...], t0_us: int, *cells: tuple[float, ...]) -> AggregateBlock:
+    """Return a block from one (n, bad, min, max, sum, last, last_us) per point."""
+    n, bad, low, high, total, last, last_us = (np.array(column) for column in zip(*cells, strict=True))
+    whole = (n.astype(np.int64), bad.astype(np.int64))
+    return AggregateBlock(points, MINUTE, t0_us, *whole, low, high, total, last, last_us.astype(np.int64))
+
+
 def test_aggregates_merge_whatever_the_order(run: Callable[[Test], None]) -> None:
     async def test(store: Store) -> None:
-        early = AggregateRow("p0", MINUTE, 0, 2, 0, 1.0, 2.0, 3.0, 2.0, 20)
-        late = AggregateRow("p0", MINUTE, 0, 1, 1, 5.0, 5.0, 5.0, 5.0, 50)
-        empty = AggregateRow("p0", MINUTE, MINUTE, 0, 3, math.nan, math.nan, 0.0, math.nan, 0)
-        other = AggregateRow("p1", MINUTE, 0, 1, 0, 9.0, 9.0, 9.0, 9.0, 9)
-        await store.write("e1", lambda tx: tx.add_aggregates("gw-1", [late, empty, other]))
+        nan = math.nan
+        pair = ("p0", "p1")
+        early = _block(("p0",), 0, (2, 0, 1.0, 2.0, 3.0, 2.0, 20))
+        late = _block(pair, 0, (1, 1, 5.0, 5.0, 5.0, 5.0, 50), (1, 0, 9.0, 9.0, 9.0, 9.0, 9))
+        empty = _block(pair, MINUTE, (0, 3, nan, nan, 0.0, nan, 0), (1, 0, 9.0, 9.0, 9.0, 9.0, 9))
+        other = _block(("p0",), 0, (1, 0, 9.0, 9.0, 9.0, 9.0, 9))
+        await store.write("e1", lambda tx: tx.add_aggregates("gw-1", [late, empty]))
         await store.write("e1", lambda tx: tx.add_aggregates("gw-1", [early]))
-        await store.write("e1", lambda tx: tx.add_aggregates("gw-2", [other._replace(point="p0")]))
+        await store.write("e1", lambda tx: tx.add_aggregates("gw-2", [other]))
         found = await store.aggregates("e1", "gw-1", "p0", MINUTE, 0, 10 * MINUTE)
         assert found.t0_us.tolist() == [0, MINUTE]
         assert (found.n.tolist(), found.bad.tolist()) == ([3, 0], [1, 3])
@@ -190,8 +200,40 @@ def test_aggregates_merge_whatever_the_order(run: Callable[[Test], None]) -> Non
         assert found.last_us.tolist() == [50, 0]
         assert all(math.isnan(column[1]) for column in (found.min, found.max, found.last))
         assert (await store.aggregates("e1", "gw-1", "p0", MINUTE, MINUTE, 2 * MINUTE)).t0_us.tolist() == [MINUTE]
+        assert (await store.aggregates("e1", "gw-1", "p1", MINUTE, 0, MINUTE)).n.tolist() == [1]
+        assert (await store.aggregates("e1", "gw-2", "p0", MINUTE, 0, MINUTE)).max.tolist() == [9.0]
         assert (await store.aggregates("e1", "gw-1", "nobody", MINUTE, 0, MINUTE)).n.size == 0
         assert (await store.aggregates("e2", "gw-1", "p0", MINUTE, 0, MINUTE)).n.size == 0
+
+    run(test)
+
+
+def test_points_keep_their_history_through_any_grouping_and_a_write_undone(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        points = tuple(f"p{n}" for n in range(150))
+
+        def cells(names: tuple[str, ...], t0_us: int) -> AggregateBlock:
+            values = [
+                (1, 0, float(name[1:]), float(name[1:]), float(name[1:]), float(name[1:]), t0_us) for name in names
+            ]
+            return _block(names, t0_us, *values)
+
+        def undone(tx: Transaction) -> None:
+            tx.add_aggregates("gw-1", [cells(points[:3], 0)])
+            raise KeyError("undo")
+
+        with pytest.raises(KeyError):
+            await store.write("e1", undone)
+        groupings = [(points[100:], points[:100]), (points[::-1],), (points[::2], points[1::2], ("p150", "p7"))]
+        writes = []
+        for minute, groups in enumerate(groupings):
+            blocks = [cells(group, minute * MINUTE) for group in groups]
+            writes.append(store.write("e1", lambda tx, blocks=blocks: tx.add_aggregates("gw-1", blocks)))
+        await asyncio.gather(*writes)
+        for name in (*points, "p150"):
+            found = await store.aggregates("e1", "gw-1", name, MINUTE, 0, 10 * MINUTE)
+            expected = {"p150": [150.0], "p7": [7.0, 7.0, 14.0]}.get(name, [float(name[1:])] * 3)
+            assert found.sum.tolist() == expected
 
     run(test)
 

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from twin_server.store.rows import (
     Acknowledgement,
-    AggregateRow,
+    AggregateBlock,
     Aggregates,
     Arrivals,
     Audit,
@@ -85,7 +85,7 @@ class Transaction(Protocol):
     def document(self, prefix: bytes) -> StoredDocument | None:
         """Return the manifest or structure whose digest begins with these bytes."""
 
-    def add_aggregates(self, gateway: str, rows: Sequence[AggregateRow]) -> None:
+    def add_aggregates(self, gateway: str, blocks: Sequence[AggregateBlock]) -> None:
         """Merge a batch's aggregates into the buckets."""
 
     def add_arrivals(self, rows: Sequence[Arrivals]) -> None:

@@ -45,19 +45,19 @@ class Aggregates(NamedTuple):
     last_us: NDArray[np.int64]  # its event time; 0 when none
 
 
-class AggregateRow(NamedTuple):
-    """What one batch adds to one bucket of one point; the store merges it with what is there."""
+class AggregateBlock(NamedTuple):
+    """What one batch adds to one bucket of C points; the store merges it with what is there."""
 
-    point: str
+    points: tuple[str, ...]  # [C]
     level_us: int
     t0_us: int
-    n: int
-    bad: int
-    min: float
-    max: float
-    sum: float
-    last: float
-    last_us: int
+    n: NDArray[np.int64]  # [C], like the columns of Aggregates
+    bad: NDArray[np.int64]
+    min: NDArray[np.float64]
+    max: NDArray[np.float64]
+    sum: NDArray[np.float64]
+    last: NDArray[np.float64]
+    last_us: NDArray[np.int64]
 
 
 class Arrivals(NamedTuple):

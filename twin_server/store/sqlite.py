@@ -7,7 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twin_server.store import OnCommit, Transaction, sqlite_accounts, sqlite_people, sqlite_read, sqlite_schema
+from twin_server.store import (
+    OnCommit,
+    Transaction,
+    sqlite_accounts,
+    sqlite_people,
+    sqlite_read,
+    sqlite_schema,
+    sqlite_shelves,
+)
 from twin_server.store.rows import (
     Acknowledgement,
     Aggregates,
@@ -27,6 +35,7 @@ from twin_server.store.rows import (
     Voucher,
 )
 from twin_server.store.sqlite_file import File
+from twin_server.store.sqlite_shelves import Numbers
 from twin_server.store.sqlite_write import SqliteTransaction, put_audit
 from twin_wire.errors import ConfigError, StoreError
 
@@ -59,6 +68,7 @@ class SqliteStore:
         self._files: dict[str, File] = {}
         self._people_files: dict[str, File] = {}
         self._opening: dict[str, asyncio.Lock] = {}
+        self._numbers: dict[str, dict[str, Numbers]] = {}  # of points, by enterprise and gateway, as committed
         self._listeners: list[OnCommit] = []
         self._commits: set[asyncio.Task[Any]] = set()
 
@@ -74,11 +84,15 @@ class SqliteStore:
     async def _commit(self, enterprise: str, work: Callable[[Transaction], T]) -> T:
         file = await self._file(enterprise)
 
-        def run(db: Any) -> tuple[T, list[StoredBatch]]:
-            transaction = SqliteTransaction(db, enterprise)
-            return work(transaction), transaction.appended
+        numbers = self._numbers.setdefault(enterprise, {})
 
-        result, appended = await file.write(run)
+        def run(db: Any) -> tuple[T, SqliteTransaction]:
+            transaction = SqliteTransaction(db, enterprise, numbers)
+            return work(transaction), transaction
+
+        result, done = await file.write(run)
+        numbers |= done.numbers
+        appended = done.appended
         if appended:
             for listener in self._listeners:
                 listener(enterprise, appended)
@@ -203,7 +217,7 @@ class SqliteStore:
         self, enterprise: str, gateway: str, point: str, level_us: int, from_us: int, to_us: int
     ) -> Aggregates:
         """Return one point's buckets that begin in [from_us, to_us); level_us is one of LEVELS_US."""
-        return await self._read(sqlite_read.aggregates, enterprise, gateway, point, level_us, from_us, to_us)
+        return await self._read(sqlite_shelves.read, enterprise, gateway, point, level_us, from_us, to_us)
 
     async def arrivals(self, enterprise: str, from_us: int, to_us: int) -> list[Arrivals]:
         """Return arrival counts per gateway and minute of event time in [from_us, to_us)."""

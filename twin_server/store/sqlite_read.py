@@ -3,11 +3,8 @@
 import json
 import sqlite3
 
-import numpy as np
-
 from twin_server.store.rows import (
     Acknowledgement,
-    Aggregates,
     Arrivals,
     Audit,
     Chain,
@@ -153,31 +150,6 @@ def latest(db: Db, ent: str, gateway: str, before_us: int) -> StoredBatch | None
     )
     row = db.execute(query, (ent, gateway, before_us)).fetchone()
     return entry_of(row) if row else None
-
-
-def aggregates(db: Db, ent: str, gateway: str, point: str, level_us: int, from_us: int, to_us: int) -> Aggregates:
-    """Return one point's buckets that begin in [from_us, to_us); one seek per bucket that exists."""
-    query = "select pid from point where ent = ? and gateway = ? and point = ?"
-    found = db.execute(query, (ent, gateway, point)).fetchone()
-    rows: list[tuple[float, ...]] = []
-    if found:
-        values = {"ent": ent, "level": level_us, "from": from_us, "to": to_us, "pid": found[0]}
-        rows = db.execute(_BUCKETS, values).fetchall()
-    columns = list(zip(*rows, strict=True)) or [()] * 8
-    t0_us, n, bad, last_us = (np.array(columns[at], np.int64) for at in (0, 1, 2, 7))
-    low, high, total, last = (np.array(columns[at], np.float64) for at in (3, 4, 5, 6))
-    return Aggregates(t0_us, n, bad, low, high, total, last, last_us)
-
-
-# Walk the bucket times that exist by seeks on the primary key, then seek the point in each.
-_BUCKETS = """
-with recursive at(t) as (
-    select min(t0_us) from aggregate where ent = :ent and level_us = :level and t0_us >= :from and t0_us < :to
-    union all
-    select (select min(t0_us) from aggregate where ent = :ent and level_us = :level and t0_us > at.t and t0_us < :to)
-    from at where at.t is not null)
-select t0_us, n, bad, vmin, vmax, vsum, vlast, last_us from at join aggregate a
-on a.ent = :ent and a.level_us = :level and a.t0_us = at.t and a.pid = :pid order by t0_us"""
 
 
 def arrivals(db: Db, ent: str, from_us: int, to_us: int) -> list[Arrivals]:

@@ -37,10 +37,10 @@ create table if not exists document(
 create table if not exists point(
     ent text not null, gateway text not null, point text not null, pid integer not null,
     primary key(ent, gateway, point)) without rowid;
+create unique index if not exists point_number on point(ent, pid);
 create table if not exists aggregate(
-    ent text not null, level_us integer not null, t0_us integer not null, pid integer not null, n integer not null,
-    bad integer not null, vmin real, vmax real, vsum real not null, vlast real, last_us integer not null,
-    primary key(ent, level_us, t0_us, pid)) without rowid;
+    ent text not null, level_us integer not null, t0_us integer not null, shelf integer not null, data blob not null,
+    primary key(ent, level_us, t0_us, shelf)) without rowid;
 create table if not exists arrival(
     ent text not null, t0_us integer not null, gateway text not null, batches integer not null,
     samples integer not null, good integer not null, late integer not null, delay_us integer not null,

@@ -3,11 +3,12 @@
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
+from twin_server.store import sqlite_shelves
 from twin_server.store.rows import (
     Acknowledgement,
-    AggregateRow,
+    AggregateBlock,
     Arrivals,
     Audit,
     Chain,
@@ -19,14 +20,8 @@ from twin_server.store.rows import (
 )
 from twin_server.store.sqlite_read import chain_of, document_by_prefix, gateway_of, tile
 from twin_server.store.sqlite_schema import SLOT_US
+from twin_server.store.sqlite_shelves import Numbers
 
-_MERGE_AGGREGATE = """
-insert into aggregate values(?,?,?,?,?,?,?,?,?,?,?) on conflict do update set
-    n = n + excluded.n, bad = bad + excluded.bad, vsum = vsum + excluded.vsum,
-    vmin = min(ifnull(vmin, excluded.vmin), ifnull(excluded.vmin, vmin)),
-    vmax = max(ifnull(vmax, excluded.vmax), ifnull(excluded.vmax, vmax)),
-    vlast = case when excluded.last_us >= last_us then excluded.vlast else vlast end,
-    last_us = max(last_us, excluded.last_us)"""
 _MERGE_ARRIVAL = """
 insert into arrival values(?,?,?,?,?,?,?,?) on conflict do update set
     batches = batches + excluded.batches, samples = samples + excluded.samples, good = good + excluded.good,
@@ -40,12 +35,14 @@ where (excluded.epoch, excluded.seq) >= (epoch, seq)"""
 
 
 class SqliteTransaction:
-    """See `store.Transaction`; `appended` is what `on_commit` will be told."""
+    """See `store.Transaction`; `appended` is what `on_commit` will be told, `numbers` what may be kept after it."""
 
-    def __init__(self, db: sqlite3.Connection, enterprise: str) -> None:
+    def __init__(self, db: sqlite3.Connection, enterprise: str, numbers: Mapping[str, Numbers]) -> None:
         self.db = db
         self.ent = enterprise
         self.appended: list[StoredBatch] = []
+        self.numbers: dict[str, Numbers] = {}  # by gateway, as this transaction leaves them
+        self._numbers = numbers  # as committed
 
     def size(self) -> int:
         """Return the number of entries in the log."""
@@ -132,11 +129,12 @@ class SqliteTransaction:
         """Return the manifest or structure whose digest begins with these bytes."""
         return document_by_prefix(self.db, self.ent, prefix)
 
-    def add_aggregates(self, gateway: str, rows: Sequence[AggregateRow]) -> None:
+    def add_aggregates(self, gateway: str, blocks: Sequence[AggregateBlock]) -> None:
         """Merge a batch's aggregates into the buckets."""
-        number = self._point_numbers(gateway, {row.point for row in rows})
-        values = ((self.ent, r.level_us, r.t0_us, number[r.point], *r[3:]) for r in rows)
-        self.db.executemany(_MERGE_AGGREGATE, values)
+        if gateway not in self.numbers:
+            held = self._numbers.get(gateway)
+            self.numbers[gateway] = held.copy() if held else sqlite_shelves.load_numbers(self.db, self.ent, gateway)
+        sqlite_shelves.add(self.db, self.ent, gateway, self.numbers[gateway], blocks)
 
     def add_arrivals(self, rows: Sequence[Arrivals]) -> None:
         """Merge a batch's arrival counts."""
@@ -166,17 +164,6 @@ class SqliteTransaction:
     def put_note(self, name: str, value: bytes) -> None:
         """Keep a small named value (history id, boot counter, a saved state)."""
         self.db.execute("insert or replace into note values(?,?,?)", (self.ent, name, value))
-
-    def _point_numbers(self, gateway: str, points: Iterable[str]) -> dict[str, int]:
-        query = "select point, pid from point where ent = ? and gateway = ?"
-        known: dict[str, int] = dict(self.db.execute(query, (self.ent, gateway)).fetchall())
-        missing = sorted(set(points) - known.keys())
-        if missing:
-            first = self.db.execute("select ifnull(max(pid), -1) + 1 from point").fetchone()[0]
-            for pid, point in enumerate(missing, first):
-                self.db.execute("insert into point values(?,?,?,?)", (self.ent, gateway, point, pid))
-                known[point] = pid
-        return known
 
 
 def put_audit(db: sqlite3.Connection, enterprise: str, row: Audit) -> None:
