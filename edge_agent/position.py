@@ -24,11 +24,12 @@ COST_MAX = 25.0
 
 
 class _Track(NamedTuple):
-    """What is remembered of one tag: its newest range per anchor and its last place."""
+    """What is remembered of one tag: its newest range per anchor, its last place and how sure that was."""
 
     ranges: dict[int, tuple[int, float]]  # anchor -> (time_us, metres)
     place: Place | None
     time_us: int
+    sigma_m: float
 
 
 class _Row(NamedTuple):
@@ -73,7 +74,7 @@ class Locator:
         ):  # fmt: skip
             anchor = self._number.get((device, anchor_id), self._alone.get(anchor_id, -1))
             if anchor >= 0:
-                track = self._tracks.setdefault(tag, _Track({}, None, 0))
+                track = self._tracks.setdefault(tag, _Track({}, None, 0, 0.0))
                 track.ranges[anchor] = (time_us, distance_mm / 1000)
                 order[tag] = time_us
         rows = [row for tag, time_us in order.items() if (row := self._located(tag, time_us)) is not None]
@@ -113,7 +114,7 @@ class Locator:
             costs += np.minimum(np.maximum(self._walks[anchor] - r, 0.0) / AROUND_CORNER_M, COST_MAX)
             weight += (RANGE_SIGMA_M + RANGE_SIGMA_SHARE * r) ** -2
         if track.place is not None and now - track.time_us < TAG_AGE_US:
-            way = SPEED_MAX_M_S * (now - track.time_us) / 1e6 + SLACK_M
+            way = SPEED_MAX_M_S * (now - track.time_us) / 1e6 + SLACK_M + 2 * track.sigma_m
             costs += np.minimum((self._walk(track.place) / way) ** 2, COST_MAX)
         best = int(np.argmin(costs))
         possible = np.flatnonzero(costs <= costs[best] + LEVEL_COST)
@@ -121,7 +122,7 @@ class Locator:
         misfit = max(abs(float(self._straight[a][best]) - r) for a, r in heard.items())
         sigma_m = math.sqrt(1 / weight + max(spread - STEP_M, 0.0) ** 2 + max(misfit - STEP_M, 0.0) ** 2)
         place = self._refined(self._places[best], heard)
-        self._tracks[tag] = _Track(track.ranges, place, now)
+        self._tracks[tag] = _Track(track.ranges, place, now, sigma_m)
         method = Method.RANGES_PROJECTED if len(heard) > 1 else Method.NEAREST_ANCHOR
         return _Row(now, f"tag-{tag}", place, sigma_m, method)
 
@@ -154,8 +155,9 @@ class Locator:
         if found is None or (track and time_us - track.time_us < FIX_PERIOD_US):
             return None
         place = Place(found.roadway, found.chainage_m)
-        self._tracks[tag] = _Track({-1: (time_us, 0.0)}, place, time_us)
-        return _Row(time_us, f"tag-{tag}", place, max(found.distance_m, RANGE_SIGMA_M), Method.DEVICE)
+        sigma_m = max(found.distance_m, RANGE_SIGMA_M)
+        self._tracks[tag] = _Track({-1: (time_us, 0.0)}, place, time_us, sigma_m)
+        return _Row(time_us, f"tag-{tag}", place, sigma_m, Method.DEVICE)
 
     def _fixes(self, rows: list[_Row]) -> Fixes:
         if not rows:

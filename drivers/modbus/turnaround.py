@@ -1,6 +1,6 @@
 """Learned answer times of one unit: how long to wait for it, and what a request to it costs."""
 
-ALLOWANCE_S_MIN = 0.1  # a busy gateway or a collecting USB adapter can hold an answer this long
+ALLOWANCE_S_MIN = 0.25  # a busy gateway or a collecting USB adapter can hold an answer this long
 PEAK_FACTOR = 3.0
 PEAK_DECAY = 0.98  # per answer: a single slow one is remembered for about a hundred
 MEAN_WEIGHT = 0.1

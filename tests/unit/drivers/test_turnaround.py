@@ -17,14 +17,14 @@ def test_a_fast_unit_is_given_up_early_and_a_slow_one_is_not() -> None:
 
 
 def test_silence_doubles_the_patience_up_to_the_timeout() -> None:
-    turnaround = Turnaround(0.02, 0.5)
+    turnaround = Turnaround(0.02, 1.5)
     for _ in range(10):
         turnaround.answered(0.01)
     seen = []
     for _ in range(5):
         turnaround.failed()
         seen.append(turnaround.allowance_s)
-    assert seen == [0.2, 0.4, 0.5, 0.5, 0.5]
+    assert seen == [min(1.5, ALLOWANCE_S_MIN * 2**n) for n in range(1, 6)]
     turnaround.answered(0.01)
     assert turnaround.allowance_s == ALLOWANCE_S_MIN
 

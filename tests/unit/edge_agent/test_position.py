@@ -106,3 +106,14 @@ def test_positions_of_the_device_itself_are_projected_on_the_nearest_roadway() -
     fixes = locator().feed(Positions(np.array([SECOND]), "u0", *mm))
     assert (fixes.roadway[0], fixes.chainage_mm[0], fixes.sigma_mm[0]) == (0, 150_000, 2_000)
     assert fixes.method[0] == Method.DEVICE
+
+
+def test_a_range_that_fits_two_places_stays_unsure_until_a_second_anchor_decides() -> None:
+    here, truth = locator(*ANCHORS), Place(0, 160.0)
+    alone = [here.feed(heard(truth, 100 + n, anchors=ANCHORS[:1])) for n in range(30)]
+    for fixes in alone:
+        assert error_m(fixes, truth) <= 3 * fixes.sigma_mm[0] / 1000
+        assert fixes.sigma_mm[0] > 10_000
+    both = here.feed(heard(truth, 131))
+    assert error_m(both, truth) < 1.0
+    assert both.sigma_mm[0] < 5_000
