@@ -172,6 +172,15 @@ def test_an_anchor_that_is_not_in_this_log_is_caught(tmp_path: Path) -> None:
     assert ("anchor", 6) in {(fault.kind, fault.seq) for fault in _log_with(tmp_path, anchored).faults}
 
 
+def test_a_signed_statement_that_does_not_continue_its_chain_is_caught(tmp_path: Path) -> None:
+    def jump(at: Desk, gateway: SealingGateway, appender: Appender) -> None:
+        gateway.prev = b"x" * 32
+        gateway.seal_rows(NOW_US, ROW)
+        _append(appender, gateway.sealed[-1])
+
+    assert ("chain", 6) in {(fault.kind, fault.seq) for fault in _log_with(tmp_path, jump).faults}
+
+
 def test_holes_are_named_unless_a_gap_record_explains_them(tmp_path: Path) -> None:
     async def run(explained: bool) -> None:
         async with desk(tmp_path / str(explained), lambda: NOW_US) as at:
