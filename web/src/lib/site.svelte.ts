@@ -26,8 +26,9 @@ export interface PointNow {
   quality: number;
   /** Now, counting on while nothing new comes. */
   age_s: number;
-  /** At the time of the picture, as the frame has it. */
+  /** At the time of the picture, as the frame has it; and that time, 0 without a picture. */
   heldAge_s: number;
+  asOf_us: number;
   alarm: number;
   severity: number;
   state: PointState;
@@ -209,7 +210,7 @@ export class Site {
     const i = this.feed.pointIndex(info.id);
     const stale = !this.feed.online || this.silent.has(info.gateway);
     if (!frame || i < 0) {
-      return { info, value: NaN, quality: 32, age_s: AGE_MAX_S, heldAge_s: AGE_MAX_S, alarm: 0, severity: 0, state: 'none', stale };
+      return { info, value: NaN, quality: 32, age_s: AGE_MAX_S, heldAge_s: AGE_MAX_S, asOf_us: 0, alarm: 0, severity: 0, state: 'none', stale };
     }
     const quality = frame.quality[i] as number;
     const heldAge_s = frame.pointAge_s[i] as number;
@@ -221,6 +222,7 @@ export class Site {
       quality,
       age_s,
       heldAge_s,
+      asOf_us: frame.time_us,
       alarm,
       severity: severityOf(alarm),
       state: pointState(quality, age_s, info.period_s),

@@ -79,6 +79,8 @@ export const en: Record<Key, string> = {
   'badge.verified': 'Log verified to #{n} at {time}',
   'badge.failed': 'Log check failed',
   'badge.failed_at': 'Log check failed at #{n}',
+  'badge.caught': 'A number shown differed from its record, {time}',
+  'badge.caught_title': 'Numbers that differed from their records',
   'badge.open': 'State of the log check',
   'badge.title': 'Log and records',
   'badge.about.unchecked':

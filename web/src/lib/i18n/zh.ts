@@ -77,6 +77,8 @@ export const zh = {
   'badge.verified': '日志已核验至 #{n}，{time}',
   'badge.failed': '日志核验未通过',
   'badge.failed_at': '日志核验未通过 #{n}',
+  'badge.caught': '有数值与封存记录不同 {time}',
+  'badge.caught_title': '与封存记录不同的数值',
   'badge.open': '日志核验状态',
   'badge.title': '日志与记录',
   'badge.about.unchecked': '服务器声称日志有 {size} 条。本浏览器没有核验其中任何一条，服务器的声明在此不作数。',

@@ -1,11 +1,15 @@
-/** The body of a data batch: readings decoded from the bytes whose hash was signed; the layout is SPEC.md's. */
+/** The body of a data batch: readings decoded from the bytes whose hash was signed; the layout is SPEC.md's.
+
+Positions and events are passed over: the pages compare numbers of points. What is passed over is still measured, so
+that no byte of the readings' streams is left unexplained.
+*/
 import { FormatFault, inflate, type Bytes } from './bytes';
 import { decode, type Item, type Key } from './cbor';
 
 export interface Block {
   points: readonly string[];
   time_us: number[];
-  /** One row per point. */
+  /** One row per point, bit for bit what was put in. */
   value: Float64Array[];
   quality: Uint8Array[];
 }
@@ -15,15 +19,25 @@ export interface Body {
   blocks: Block[];
 }
 
-const BYTES_MAX = 16 << 20;
+export const BODY_BYTES_MAX = 1 << 20;
+const INFLATED_BYTES_MAX = 16 << 20;
+const RECORD_BYTES_MAX = 4 << 20;
 const SAMPLES_MAX = 1 << 20;
+const ROWS_MAX = 1 << 16;
+const BLOCKS_MAX = 4096;
+const LANES_MAX = 1 << 15;
 const BAD = 32;
-const [VERSION, MANIFEST, ORIGIN, BLOCKS, CODES, FIRSTS, HALVES, PLANES, STEPS, QUALITY_CODES, QUALITY_LENGTHS, FIXES] = [0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] as const;
+const [VERSION, MANIFEST, CLOCK, ORIGIN, BLOCKS, CODES, FIRSTS, HALVES, PLANES, STEPS, QUALITY_CODES, QUALITY_LENGTHS, FIXES, EVENTS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13] as const;
 const [DECIMALS_MAX, FLOAT32, FLOAT64_LOW, VERBATIM_LOW, KIND_MAX, WIDTH_MAX] = [9, 10, 11, 13, 14, 5] as const;
+const SCALES = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9] as const;
+const FIRST_MAX = 2 ** 46;
+const PERIOD_US_MAX = 2 ** 36 - 1;
+const WHOLE_MAX = Number.MAX_SAFE_INTEGER;
 const FIX_COLUMNS = 9;
-const WORD = 2 ** 32;
+const CANONICAL_NAN_HIGH = 0x7ff80000;
 
 interface Head {
+  /** Empty for the table of positions, whose lanes are read and let go. */
   points: readonly string[];
   columns: number;
   rows: number;
@@ -32,15 +46,17 @@ interface Head {
 
 /** Opens a record: one CBOR map with text keys under zlib. */
 export async function readRecord(body: Bytes): Promise<Map<string, Item>> {
-  const record = decode(await inflate(body, 4 << 20));
+  const record = decode(await inflate(body, RECORD_BYTES_MAX));
   if (!(record instanceof Map) || ![...record.keys()].every((key) => typeof key === 'string')) throw new FormatFault('a record is one map with text keys');
   return record as Map<string, Item>;
 }
 
 /** Opens a data body; `groups` are the point ids of its manifest's poll groups, in order. */
 export async function readBody(data: Bytes, groups: readonly (readonly string[])[]): Promise<Body> {
-  const map = decode(await inflate(data, BYTES_MAX));
+  if (data.length > BODY_BYTES_MAX) throw new FormatFault(`body of more than ${BODY_BYTES_MAX} bytes`);
+  const map = decode(await inflate(data, INFLATED_BYTES_MAX));
   if (!(map instanceof Map) || map.get(VERSION) !== 1) throw new FormatFault('body is not of version 1');
+  if (!map.has(CLOCK) || [...map.keys()].some((key) => typeof key !== 'number' || key < 0 || key > EVENTS)) throw new FormatFault('body is not a map of the known keys');
   const manifest = octets(map, MANIFEST);
   if (manifest.length !== 8) throw new FormatFault('body without a manifest');
   const heads = readHeads(map, groups);
@@ -52,6 +68,7 @@ export async function readBody(data: Bytes, groups: readonly (readonly string[])
   let sample = 0;
   heads.forEach((head, n) => {
     const block: Block = { points: head.points, time_us: readTimes(map, head, steps[n]!), value: [], quality: [] };
+    if (!head.points.length) return;
     for (let column = 0; column < head.columns; column++) {
       const quality = qualities.slice(sample, (sample += head.rows));
       const { value, used } = columnOf(lanes, lane, head.rows, quality);
@@ -59,24 +76,28 @@ export async function readBody(data: Bytes, groups: readonly (readonly string[])
       block.value.push(value);
       block.quality.push(quality);
     }
-    if (head.points.length) blocks.push(block);
+    blocks.push(block);
   });
   return { manifest, blocks };
 }
 
-/** The heads of all blocks, and last a head without points for the table of positions, whose lanes are passed over. */
+/** The heads of all blocks, and last a head without points for the table of positions. */
 function readHeads(map: Map<Key, Item>, groups: readonly (readonly string[])[]): Head[] {
-  const heads: Head[] = [];
-  for (const item of list(map.get(BLOCKS) ?? [])) {
+  const blocks = list(map.get(BLOCKS) ?? []);
+  if (blocks.length > BLOCKS_MAX) throw new FormatFault(`body: more than ${BLOCKS_MAX} blocks`);
+  const heads = blocks.map((item): Head => {
     const [group, rows, ...times] = list(item);
     const points = groups[whole(group, groups.length - 1)]!;
-    heads.push({ points, columns: points.length, rows: whole(rows, 65536), times });
-  }
+    if (!points.length) throw new FormatFault('body: a block of a group without points');
+    return { points, columns: points.length, rows: whole(rows, ROWS_MAX, 1), times };
+  });
   if (map.has(FIXES)) {
-    const [, rows, ...times] = list(map.get(FIXES));
-    heads.push({ points: [], columns: FIX_COLUMNS, rows: whole(rows, 65536), times });
+    const [tags, rows, ...times] = list(map.get(FIXES));
+    if (!list(tags).every((tag) => typeof tag === 'string')) throw new FormatFault('body: a tag is no text');
+    heads.push({ points: [], columns: FIX_COLUMNS, rows: whole(rows, ROWS_MAX, 1), times });
   }
-  if (heads.some((head) => !head.rows) || heads.reduce((sum, h) => sum + h.rows * h.columns, 0) > SAMPLES_MAX) throw new FormatFault('body: wrong number of samples');
+  if (heads.length > 0 !== map.has(ORIGIN)) throw new FormatFault('body: an origin of times without times, or none');
+  if (heads.reduce((sum, h) => sum + h.rows * h.columns, 0) > SAMPLES_MAX) throw new FormatFault(`body: more than ${SAMPLES_MAX} samples`);
   return heads;
 }
 
@@ -89,11 +110,12 @@ interface Lanes {
 
 function readLanes(map: Map<Key, Item>, heads: Head[]): Lanes {
   const code = octets(map, CODES);
-  if (code.some((c) => (c & 15) > KIND_MAX || c >> 4 > WIDTH_MAX)) throw new FormatFault("body: a lane's kind or width does not exist");
+  if (code.length > LANES_MAX || code.some((c) => (c & 15) > KIND_MAX || c >> 4 > WIDTH_MAX)) throw new FormatFault("body: too many lanes, or a lane's kind or width does not exist");
   let before = 0;
   const first = planes(octets(map, FIRSTS), code.length, 6).map((n) => (before += unzigzag(n)));
-  const halves = new Reader(octets(map, HALVES));
-  const wide = list(map.get(PLANES) ?? []).map((plane) => new Reader(bytes(plane)));
+  if (first.some((n) => Math.abs(n) >= FIRST_MAX)) throw new FormatFault('body: a first number is too large');
+  const halves = new Halves(octets(map, HALVES));
+  const wide = list(map.get(PLANES) ?? []).map((plane) => new Plane(bytes(plane)));
   const steps: (Float64Array | null)[] = [];
   for (const head of heads) {
     for (let column = 0; column < head.columns; column++) {
@@ -101,8 +123,8 @@ function readLanes(map: Map<Key, Item>, heads: Head[]): Lanes {
         const width = c >> 4;
         const count = head.rows - 1;
         if (!width || !count) steps.push(null);
-        else if (width === 1) steps.push(halves.halves(count));
-        else steps.push(sum(wide.slice(0, width - 1).map((plane) => plane.octets(count)), count, width - 1));
+        else if (width === 1) steps.push(halves.take(count));
+        else steps.push(together(wide.slice(0, width - 1), count, width - 1));
       }
     }
   }
@@ -115,37 +137,57 @@ function lanesOfColumn(code: Bytes, lane: number): number[] {
   const c = code[lane];
   if (c === undefined) throw new FormatFault('body: the lanes do not fit the points');
   const kind = c & 15;
+  if (kind === FLOAT64_LOW + 1 || kind === VERBATIM_LOW + 1) throw new FormatFault('body: half a float64 column');
   if (kind !== FLOAT64_LOW && kind !== VERBATIM_LOW) return [c];
   const high = code[lane + 1];
   if (high === undefined || (high & 15) !== kind + 1) throw new FormatFault('body: half a float64 column');
   return [c, high];
 }
 
-function sum(parts: Bytes[], count: number, wanted: number): Float64Array {
-  if (parts.length !== wanted) throw new FormatFault('body: a plane is missing');
-  return Float64Array.from({ length: count }, (_, n) => parts.reduce((total, part, k) => total + part[n]! * 256 ** k, 0));
+function together(streams: Plane[], count: number, wanted: number): Float64Array {
+  if (streams.length !== wanted) throw new FormatFault('body: a plane is missing');
+  const out = new Float64Array(count);
+  let scale = 1;
+  for (const stream of streams) {
+    const part = stream.take(count);
+    for (let n = 0; n < count; n++) out[n]! += part[n]! * scale;
+    scale *= 256;
+  }
+  return out;
 }
 
-class Reader {
+/** One byte of every difference that is wide enough, in order. */
+class Plane {
   private at = 0;
   constructor(private readonly data: Bytes) {}
 
-  octets(count: number): Bytes {
+  take(count: number): Bytes {
     if (this.at + count > this.data.length) throw new FormatFault('body: a stream ends early');
     return this.data.subarray(this.at, (this.at += count));
   }
 
-  /** Numbers below 16, two a byte, the low half first; `at` counts halves here. */
-  halves(count: number): Float64Array {
+  done(): boolean {
+    return this.at === this.data.length && this.at > 0;
+  }
+}
+
+/** Differences below 16, two a byte, the low half first; a half left over at the end is 0. */
+class Halves {
+  private at = 0;
+  constructor(private readonly data: Bytes) {}
+
+  take(count: number): Float64Array {
     if (this.at + count > 2 * this.data.length) throw new FormatFault('body: a stream ends early');
-    return Float64Array.from({ length: count }, () => {
-      const octet = this.data[this.at >> 1]!;
-      return this.at++ % 2 ? octet >> 4 : octet & 15;
-    });
+    return Float64Array.from({ length: count }, () => this.next());
+  }
+
+  private next(): number {
+    const octet = this.data[this.at >> 1]!;
+    return this.at++ % 2 ? octet >> 4 : octet & 15;
   }
 
   done(): boolean {
-    return this.at === this.data.length || (this.at + 1) >> 1 === this.data.length;
+    return (this.at + 1) >> 1 === this.data.length && (this.at % 2 === 0 || this.next() === 0);
   }
 }
 
@@ -158,62 +200,76 @@ function numbers(lanes: Lanes, lane: number, rows: number): Float64Array {
   return out;
 }
 
+/** Floats are written as words: a number passed through JavaScript may lose the bits of a NaN. */
 function columnOf(lanes: Lanes, lane: number, rows: number, quality: Uint8Array): { value: Float64Array; used: number } {
   const kind = lanes.code[lane]! & 15;
-  const low = numbers(lanes, lane, rows);
-  const view = new DataView(new ArrayBuffer(8));
+  const value = numbers(lanes, lane, rows);
+  const words = new Uint32Array(value.buffer);
   let used = 1;
-  if (kind <= DECIMALS_MAX) low.forEach((n, t) => (low[t] = n / 10 ** kind));
+  if (kind <= DECIMALS_MAX) for (let t = 0; t < rows; t++) value[t]! /= SCALES[kind]!;
   else if (kind === FLOAT32) {
-    low.forEach((n, t) => {
+    const view = new DataView(new ArrayBuffer(4));
+    value.forEach((n, t) => {
       view.setUint32(0, word(n));
-      low[t] = view.getFloat32(0);
+      value[t] = view.getFloat32(0);
     });
   } else {
     const high = numbers(lanes, lane + 1, rows);
     used = 2;
-    low.forEach((n, t) => {
-      view.setUint32(0, word(high[t]!));
-      view.setUint32(4, word(n));
-      low[t] = view.getFloat64(0);
+    for (let t = 0; t < rows; t++) {
+      words[2 * t] = word(value[t]!);
+      words[2 * t + 1] = word(high[t]!);
+    }
+  }
+  if (kind < VERBATIM_LOW) {
+    quality.forEach((q, t) => {
+      if (q >= BAD) [words[2 * t], words[2 * t + 1]] = [0, CANONICAL_NAN_HIGH];
     });
   }
-  if (kind < VERBATIM_LOW) quality.forEach((q, t) => q >= BAD && (low[t] = NaN));
-  return { value: low, used };
+  return { value, used };
 }
 
 function word(number: number): number {
-  return ((number % WORD) + WORD) % WORD;
+  return number >>> 0;
 }
 
 function readQualities(map: Map<Key, Item>, heads: Head[]): Uint8Array {
   const samples = heads.reduce((total, head) => total + (head.points.length ? head.rows * head.columns : 0), 0);
-  const out = new Uint8Array(samples + heads.reduce((most, head) => Math.max(most, head.rows * head.columns), 0));
-  if (!map.has(QUALITY_CODES)) return out;
+  const out = new Uint8Array(samples);
+  if (!map.has(QUALITY_CODES)) {
+    if (map.has(QUALITY_LENGTHS)) throw new FormatFault('body: quality runs without codes');
+    return out;
+  }
   const codes = octets(map, QUALITY_CODES);
+  const lengths = planes(octets(map, QUALITY_LENGTHS), codes.length, 4);
   let at = 0;
-  planes(octets(map, QUALITY_LENGTHS), codes.length, 4).forEach((length, n) => out.fill(codes[n]!, at, (at += length)));
-  if (at !== samples) throw new FormatFault('body: quality runs do not cover the readings');
+  lengths.forEach((length, n) => out.fill(codes[n]!, at, (at += length)));
+  if (at !== samples || !codes.length || lengths.includes(0)) throw new FormatFault('body: quality runs do not cover the readings');
   return out;
 }
 
 function readSteps(map: Map<Key, Item>, heads: Head[]): number[][] {
   const counts = heads.map((head) => (head.times.length === 3 ? head.rows - 1 : 0));
-  const total = counts.reduce((total_, n) => total_ + n, 0);
-  const all = planes(map.has(STEPS) ? octets(map, STEPS) : new Uint8Array(), total, 4);
+  const all = planes(map.has(STEPS) ? octets(map, STEPS) : new Uint8Array(), counts.reduce((total, n) => total + n, 0), 4);
   let at = 0;
   return counts.map((count) => all.slice(at, (at += count)));
 }
 
 function readTimes(map: Map<Key, Item>, head: Head, steps: number[]): number[] {
   const [start, period, tick] = head.times;
-  let now = whole(map.get(ORIGIN), Number.MAX_SAFE_INTEGER) + whole(start, Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER);
+  const listed = Array.isArray(period) ? period.map((step) => whole(step, WHOLE_MAX)) : null;
+  if (head.times.length !== (tick === undefined ? 2 : 3) || (listed && (tick !== undefined || listed.length !== head.rows - 1))) throw new FormatFault('body: times of no known form');
+  if (tick !== undefined && (head.rows < 2 || (tick !== 1 && tick !== 1000))) throw new FormatFault('body: times of no known form');
+  const every_us = listed ? 0 : whole(period, PERIOD_US_MAX);
+  let now = whole(map.get(ORIGIN), WHOLE_MAX) + whole(start, WHOLE_MAX, -WHOLE_MAX);
   const out = [now];
   for (let t = 1; t < head.rows; t++) {
-    const listed = Array.isArray(period) ? whole(period[t - 1], Number.MAX_SAFE_INTEGER) : whole(period, 2 ** 36);
-    now += listed + (tick === undefined ? 0 : unzigzag(steps[t - 1]!) * whole(tick, 1000));
+    const before = now;
+    now += (listed ? listed[t - 1]! : every_us) + (tick === undefined ? 0 : unzigzag(steps[t - 1]!) * (tick as number));
+    if (now < before) throw new FormatFault('body: times fall');
     out.push(now);
   }
+  if (out[0]! < 0 || now > WHOLE_MAX) throw new FormatFault('body: time out of range');
   return out;
 }
 
@@ -223,7 +279,7 @@ function planes(data: Bytes, count: number, most: number): number[] {
   if (!Number.isInteger(width) || width > most || (count > 0 && !width) || (!count && data.length)) throw new FormatFault('body: byte planes of a wrong length');
   return Array.from({ length: count }, (_, n) => {
     let number = 0;
-    for (let plane = 0; plane < width; plane++) number += data[plane * count + n]! * 256 ** plane;
+    for (let plane = width - 1; plane >= 0; plane--) number = number * 256 + data[plane * count + n]!;
     return number;
   });
 }

@@ -2,10 +2,22 @@
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
+/** Something that does not hold; `zh` says it in Chinese, `index` names the log entry, where there is one. */
+export class Fault extends Error {
+  readonly zh: string;
+  readonly index: number | null;
+
+  constructor(message: string, more: { zh?: string; index?: number } = {}) {
+    super(message);
+    this.zh = more.zh ?? '';
+    this.index = more.index ?? null;
+  }
+}
+
 /** What came does not have the form the specification gives it. */
-export class FormatFault extends Error {}
+export class FormatFault extends Fault {}
 /** What came has the form, but a signature, hash, number or proof does not hold. */
-export class ProofFault extends Error {}
+export class ProofFault extends Fault {}
 
 export function same(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((octet, at) => octet === b[at]);
@@ -59,7 +71,7 @@ export async function inflate(data: Bytes, bytes_max: number): Promise<Bytes> {
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return join(...parts);
+      if (done) return ended(data, join(...parts));
       size += value.length;
       if (size > bytes_max) throw new FormatFault(`opens to more than ${bytes_max} bytes`);
       parts.push(value);
@@ -71,3 +83,17 @@ export async function inflate(data: Bytes, bytes_max: number): Promise<Bytes> {
     void reader.cancel().catch(() => undefined);
   }
 }
+
+/** Not every engine refuses bytes after the stream: its checksum has to be the last of it. */
+function ended(data: Bytes, opened: Bytes): Bytes {
+  let [low, high] = [1, 0];
+  for (let at = 0; at < opened.length; ) {
+    for (const end = Math.min(at + ADLER_RUN, opened.length); at < end; at++) high += low += opened[at]!;
+    [low, high] = [low % ADLER, high % ADLER];
+  }
+  if (data.length < 6 || new DataView(data.buffer, data.byteOffset).getUint32(data.length - 4) !== high * 65536 + low) throw new FormatFault('bytes after the zlib stream');
+  return opened;
+}
+
+const ADLER = 65521;
+const ADLER_RUN = 3800; // sums stay exact integers

@@ -8,16 +8,22 @@ export class Tag {
   ) {}
 }
 
+/** A float: kept apart from integers, for 1.0 and 1 are two things to whoever signs bytes. */
+export class Float {
+  constructor(readonly value: number) {}
+}
+
 export type Key = number | string;
-export type Item = number | string | boolean | null | Bytes | Item[] | Map<Key, Item> | Tag;
+/** A plain number is an integer. */
+export type Item = number | string | boolean | null | Bytes | Item[] | Map<Key, Item> | Tag | Float;
 
 const DEPTH_MAX = 16;
 const ITEMS_MAX = 1 << 20;
 
 /** Decodes exactly one item. Integers beyond 2**53 - 1 are refused: nothing we read carries one. */
-export function decode(data: Bytes): Item {
+export function decode(data: Bytes, depth_max = DEPTH_MAX): Item {
   const reader = new Reader(data);
-  const item = reader.item(DEPTH_MAX);
+  const item = reader.item(depth_max);
   if (reader.at !== data.length) throw new FormatFault(`${data.length - reader.at} bytes after the item`);
   return item;
 }
@@ -65,7 +71,7 @@ class Reader {
     if (major === 7) return this.simple(first & 31);
     const number = this.argument(first & 31);
     if (major === 0) return number;
-    if (major === 1) return -1 - number;
+    if (major === 1) return negative(number);
     if (major === 2) return this.take(number).slice();
     if (major === 3) return this.text(number);
     if (major === 4) return this.array(number, depth);
@@ -98,22 +104,22 @@ class Reader {
     return number;
   }
 
-  private simple(short: number): boolean | null | number {
+  private simple(short: number): boolean | null | Float {
     if (short === 20 || short === 21) return short === 21;
     if (short === 22) return null;
     const at = this.at;
-    if (short === 25) return this.half(this.take(2));
+    if (short === 25) return new Float(this.half(this.take(2)));
     if (short === 26) {
       this.take(4);
       const number = this.view.getFloat32(at);
       if (Number.isNaN(number) || isHalf(number)) throw new FormatFault('long form of a short float');
-      return number;
+      return new Float(number);
     }
     if (short === 27) {
       this.take(8);
       const number = this.view.getFloat64(at);
       if (Number.isNaN(number) || Math.fround(number) === number) throw new FormatFault('long form of a short float');
-      return number;
+      return new Float(number);
     }
     throw new FormatFault('simple value that has no meaning here');
   }
@@ -159,6 +165,11 @@ class Reader {
     }
     return out;
   }
+}
+
+function negative(number: number): number {
+  if (number === Number.MAX_SAFE_INTEGER) throw new FormatFault('integer beyond 2**53 - 1');
+  return -1 - number;
 }
 
 function rises(a: Bytes, b: Bytes): boolean {

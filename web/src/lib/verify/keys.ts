@@ -32,6 +32,7 @@ export class PublicKey {
 
   /** Throws ProofFault unless the signature holds. */
   async verify(signature: Bytes, message: Bytes): Promise<void> {
+    if (signature.length !== 64) throw new ProofFault('signature is not 64 bytes');
     this.check ??= checker(this.raw);
     if (!(await (await this.check)(signature, message))) throw new ProofFault(`signature does not hold under key ${keyText(this.kid)}`);
   }

@@ -1,5 +1,5 @@
 /** One enterprise's log as this browser fetches it: checkpoint, entries, bodies, proofs. Nothing here is believed yet. */
-import { FormatFault, type Bytes } from './bytes';
+import { FormatFault, unhex, type Bytes } from './bytes';
 import type { Item } from './cbor';
 
 const TILE = 256;
@@ -27,22 +27,18 @@ export interface Found {
   manifest_digest: string;
 }
 
-/** The server did not answer, or not as it should: nothing is proven either way. */
-export class NoAnswer extends Error {}
-
-async function get(path: string, missing = false): Promise<Response | null> {
-  let answer: Response;
-  try {
-    answer = await fetch(path, { credentials: 'same-origin', signal: AbortSignal.timeout(20_000) });
-  } catch {
-    throw new NoAnswer('no answer');
+/** The server did not answer, or not as it should: nothing is proven either way. `status` 0: no answer at all. */
+export class NoAnswer extends Error {
+  constructor(
+    message: string,
+    readonly status = 0,
+  ) {
+    super(message);
   }
-  if (missing && answer.status === 404) return null;
-  if (!answer.ok) throw new NoAnswer(`answer ${answer.status}`);
-  return answer;
 }
 
-const octets = async (answer: Response): Promise<Bytes> => new Uint8Array(await answer.arrayBuffer());
+const TIMEOUT_MS = 20_000;
+const DIGEST = /^[0-9a-f]{64}$/;
 
 /** Groups of three digits, all but the last with an x: 1234067 is x001/x234/067. */
 export function tileNumber(n: number): string {
@@ -55,29 +51,64 @@ export class RemoteLog {
   private readonly log: string;
   private readonly api: string;
 
-  constructor(readonly enterprise: string) {
+  constructor(
+    readonly enterprise: string,
+    private readonly cancelled?: AbortSignal,
+  ) {
     this.log = `/log/${encodeURIComponent(enterprise)}`;
     this.api = `/api/v1/enterprises/${encodeURIComponent(enterprise)}`;
   }
 
-  async checkpoint(): Promise<string> {
-    return (await get(`${this.log}/checkpoint`))!.text();
+  private async get(path: string): Promise<Response | null> {
+    const late = AbortSignal.timeout(TIMEOUT_MS);
+    let answer: Response;
+    try {
+      answer = await fetch(path, { credentials: 'same-origin', signal: this.cancelled ? AbortSignal.any([late, this.cancelled]) : late });
+    } catch {
+      this.cancelled?.throwIfAborted();
+      throw new NoAnswer('no answer');
+    }
+    if (answer.status === 404) return null;
+    if (!answer.ok) throw new NoAnswer(`answer ${answer.status}`, answer.status);
+    return answer;
   }
 
-  async hints(): Promise<Hints> {
-    return (await (await get(`${this.log}/keys`))!.json()) as Hints;
+  /** The whole answer by `read`; null for "not found". */
+  private async read<T>(path: string, read: (answer: Response) => Promise<T>): Promise<T | null> {
+    const answer = await this.get(path);
+    if (!answer) return null;
+    try {
+      return await read(answer);
+    } catch {
+      this.cancelled?.throwIfAborted();
+      throw new NoAnswer('the answer broke off');
+    }
+  }
+
+  private async must<T>(path: string, read: (answer: Response) => Promise<T>): Promise<T> {
+    const found = await this.read(path, read);
+    if (found === null) throw new NoAnswer('answer 404', 404);
+    return found;
+  }
+
+  checkpoint(): Promise<string> {
+    return this.must(`${this.log}/checkpoint`, text);
+  }
+
+  hints(): Promise<Hints> {
+    return this.must(`${this.log}/keys`, json) as Promise<Hints>;
   }
 
   /** Hashes of tile `n` at `level` in a tree where that tile is `width` wide. */
   async tile(level: number, n: number, width: number): Promise<Bytes[]> {
-    const data = await octets((await get(`${this.log}/tile/${level}/${tileNumber(n)}${partial(width)}`))!);
+    const data = await this.must(`${this.log}/tile/${level}/${tileNumber(n)}${partial(width)}`, octets);
     if (data.length !== 32 * width) throw new FormatFault(`tile ${level}/${n} is not ${width} hashes`);
     return Array.from({ length: width }, (_, at) => data.slice(32 * at, 32 * at + 32));
   }
 
   /** The entries of bundle `n` in a log where that bundle is `width` wide. */
   async bundle(n: number, width: number): Promise<Bytes[]> {
-    const data = await octets((await get(`${this.log}/tile/entries/${tileNumber(n)}${partial(width)}`))!);
+    const data = await this.must(`${this.log}/tile/entries/${tileNumber(n)}${partial(width)}`, octets);
     const entries: Bytes[] = [];
     for (let at = 0; at < data.length; ) {
       const length = (data[at]! << 8) | (data[at + 1] ?? 0);
@@ -97,39 +128,42 @@ export class RemoteLog {
     }
   }
 
-  /** A body by its digest; null when the server no longer has it. */
-  async body(digest: string): Promise<Bytes | null> {
-    const answer = await get(`${this.log}/body/${digest}`, true);
-    return answer && octets(answer);
+  /** A body by its digest; null when the server does not hold it. */
+  body(digest: string): Promise<Bytes | null> {
+    if (!DIGEST.test(digest)) throw new FormatFault('not the name of a body');
+    return this.read(`${this.log}/body/${digest}`, octets);
   }
 
-  async envelope(index: number): Promise<Bytes> {
-    return octets((await get(`${this.api}/envelopes/${index}`))!);
+  envelope(index: number): Promise<Bytes> {
+    return this.must(`${this.api}/envelopes/${index}`, octets);
   }
 
   /** The path from entry `index` to the root at `size`. */
-  async inclusion(index: number, size: number): Promise<Bytes[]> {
+  inclusion(index: number, size: number): Promise<Bytes[]> {
     return this.path(`${this.api}/proof?index=${index}&size=${size}`);
   }
 
-  async consistency(from: number, to: number): Promise<Bytes[]> {
+  consistency(from: number, to: number): Promise<Bytes[]> {
     return this.path(`${this.api}/consistency?from=${from}&to=${to}`);
   }
 
-  async evidence(point: string, time_us: number): Promise<Found> {
-    const answer = await get(`${this.api}/points/${encodeURIComponent(point)}/evidence?time_us=${time_us}`);
-    return (await answer!.json()) as Found;
+  /** Where the server says the sample shown at a time lies; null when it knows none. */
+  async evidence(point: string, time_us: number): Promise<Found | null> {
+    const found = (await this.read(`${this.api}/points/${encodeURIComponent(point)}/evidence?time_us=${time_us}`, json)) as Found | null;
+    if (found && (!Number.isSafeInteger(found.index) || found.index < 0 || !DIGEST.test(found.manifest_digest))) throw new NoAnswer('evidence of no known form');
+    return found;
   }
 
   private async path(url: string): Promise<Bytes[]> {
-    const { path } = (await (await get(url))!.json()) as { path: string[] };
-    if (!Array.isArray(path) || path.length > 63) throw new FormatFault('a proof of wrong form');
-    return path.map((text) => {
-      if (!/^[0-9a-f]{64}$/.test(text)) throw new FormatFault('a proof of wrong form');
-      return Uint8Array.from({ length: 32 }, (_, at) => parseInt(text.slice(2 * at, 2 * at + 2), 16));
-    });
+    const path = ((await this.must(url, json)) as { path?: unknown }).path;
+    if (!Array.isArray(path) || path.length > 63 || !path.every((step) => typeof step === 'string' && DIGEST.test(step))) throw new FormatFault('a proof of wrong form');
+    return (path as string[]).map(unhex);
   }
 }
+
+const text = (answer: Response): Promise<string> => answer.text();
+const json = (answer: Response): Promise<unknown> => answer.json();
+const octets = async (answer: Response): Promise<Bytes> => new Uint8Array(await answer.arrayBuffer());
 
 function partial(width: number): string {
   return width === TILE ? '' : `.p/${width}`;
@@ -142,7 +176,11 @@ export function groupsOf(manifest: Map<string, Item>): { groups: string[][]; dec
     if (!Array.isArray(found) || !found.every((row) => row instanceof Map)) throw new FormatFault(`manifest without ${key}`);
     return found as Map<string, Item>[];
   };
-  const groups = rows('groups').map((group) => group.get('points') as string[]);
+  const groups = rows('groups').map((group) => {
+    const points = group.get('points');
+    if (!Array.isArray(points) || !points.every((point) => typeof point === 'string')) throw new FormatFault('manifest with a group of no points');
+    return points as string[];
+  });
   const decimals = new Map(rows('points').map((point) => [point.get('id') as string, point.get('decimals') as number]));
   return { groups, decimals };
 }

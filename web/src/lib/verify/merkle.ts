@@ -53,18 +53,18 @@ export function checkInclusion(leaf: Bytes, index: number, size: number, path: B
     } else hash = nodeHash(hash, step);
     [at, last] = [half(at), half(last)];
   }
-  if (last || !same(hash, root)) throw new ProofFault(`entry ${index} is not in this tree of ${size}`);
+  if (last || !same(hash, root)) throw new ProofFault(`entry ${index} is not in this log of ${size}`, { index, zh: `第 ${index} 条不在这份 ${size} 条的日志中` });
 }
 
 /** Throws ProofFault unless the tree (size2, root2) begins with (size1, root1). */
 export function checkConsistency(size1: number, size2: number, path: Bytes[], root1: Bytes, root2: Bytes): void {
-  const fault = new ProofFault(`the log of ${size2} entries does not continue the one of ${size1}`);
+  const fault = new ProofFault(`the log of ${size2} entries does not continue the one of ${size1}`, { zh: `现在 ${size2} 条的日志不是先前 ${size1} 条的延续：日志被改写` });
   if (size1 < 1 || size1 > size2) throw fault;
   if (size1 === size2) {
     if (path.length || !same(root1, root2)) throw fault;
     return;
   }
-  const steps = Number.isInteger(Math.log2(size1)) ? [root1, ...path] : path;
+  const steps = isPowerOfTwo(size1) ? [root1, ...path] : path;
   if (!steps.length) throw fault;
   let at = size1 - 1;
   let last = size2 - 1;
@@ -81,6 +81,11 @@ export function checkConsistency(size1: number, size2: number, path: Bytes[], ro
     [at, last] = [half(at), half(last)];
   }
   if (last || !same(old, root1) || !same(now, root2)) throw fault;
+}
+
+function isPowerOfTwo(number: number): boolean {
+  while (number % 2 === 0) number /= 2;
+  return number === 1;
 }
 
 function half(number: number): number {

@@ -5,6 +5,9 @@ import type { PublicKey } from './keys';
 import { digest } from './merkle';
 
 const MEDIA = 'application/vnd.minetwin.';
+const KINDS = new Set(['data', 'manifest', 'structure', 'ruleset', 'genesis', 'enrol', 'rotate', 'revoke', 'gap', 'clock', 'silence', 'fork', 'restore', 'calibration', 'acknowledgement', 'access']);
+const BYTES_MAX = 1024;
+const NAME_BYTES_MAX = 128;
 const SIGN1 = Uint8Array.from([0x84, 0x6a, ...[...'Signature1'].map((c) => c.charCodeAt(0))]);
 const EMPTY = Uint8Array.of(0x40);
 const ALGORITHM = 1;
@@ -41,29 +44,37 @@ export interface Statement {
 
 /** Reads a statement without judging its signature; throws FormatFault unless it is exactly in form. */
 export function readStatement(raw: Bytes): Statement {
-  const outer = decode(raw);
+  if (raw.length > BYTES_MAX) throw new FormatFault(`statement of more than ${BYTES_MAX} bytes`);
+  const outer = decode(raw, 6);
   const parts = outer instanceof Tag && outer.number === 18 ? outer.value : null;
   if (!Array.isArray(parts) || parts.length !== 4) throw new FormatFault('not a COSE_Sign1');
   const [protectedBytes, unprotected, payload, signature] = parts as [Item, Item, Item, Item];
   if (!(protectedBytes instanceof Uint8Array) || !(unprotected instanceof Map) || unprotected.size) throw new FormatFault('statement headers of wrong kind');
   if (!(payload instanceof Uint8Array) || payload.length !== 32) throw new FormatFault("statement's payload is not a SHA-256");
   if (!(signature instanceof Uint8Array) || signature.length !== 64) throw new FormatFault('signature is not 64 bytes');
-  const header = decode(protectedBytes);
+  const header = decode(protectedBytes, 3);
   if (!(header instanceof Map) || header.size !== 6) throw new FormatFault('statement with other headers than its own');
   const [algorithm, kid, claims, type] = [ALGORITHM, KID, CLAIMS, TYPE].map((label) => header.get(label));
   if ((algorithm !== -19 && algorithm !== -8) || header.get(HASH) !== -16) throw new FormatFault('not Ed25519 over SHA-256');
   if (!(kid instanceof Uint8Array) || kid.length !== 8) throw new FormatFault('key id is not 8 bytes');
   if (!(claims instanceof Map) || claims.size !== 2) throw new FormatFault('statement without issuer and subject');
   const [issuer, subject] = [claims.get(1), claims.get(2)];
-  if (typeof issuer !== 'string' || typeof subject !== 'string') throw new FormatFault('issuer or subject is not a name');
+  if (!isName(issuer) || !isName(subject)) throw new FormatFault('issuer or subject is not a name');
   const signed = join(SIGN1, head(2, protectedBytes.length), protectedBytes, EMPTY, head(2, 32), payload);
   return { raw, kid, issuer, subject, kind: kindOf(type), digest: payload, chain: chainOf(header), signature, signed };
 }
 
 function kindOf(type: Item | undefined): string {
   if (type === 'application/cbor') return 'data';
-  if (typeof type !== 'string' || !type.startsWith(MEDIA)) throw new FormatFault('unknown kind of statement');
-  return type.slice(MEDIA.length);
+  const kind = typeof type === 'string' && type.startsWith(MEDIA) ? type.slice(MEDIA.length) : '';
+  if (!KINDS.has(kind)) throw new FormatFault('unknown kind of statement');
+  return kind;
+}
+
+/** Whether a text may name a log, gateway or issuer: 1 to 128 bytes, printable, no space and no plus. */
+export function isName(text: Item | undefined): text is string {
+  if (typeof text !== 'string' || !text || new TextEncoder().encode(text).length > NAME_BYTES_MAX) return false;
+  return !/[\s+\p{C}\p{Z}]/u.test(text);
 }
 
 function chainOf(header: Map<Key, Item>): Chain {
@@ -73,6 +84,8 @@ function chainOf(header: Map<Key, Item>): Chain {
   const counts = [epoch, boot, seq, mono_ms, t0_ms, t1_ms, rows, anchor_size];
   if (!counts.every((n) => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0)) throw new FormatFault('chain field out of range');
   if (![prev, anchor_root].every((h) => h instanceof Uint8Array && h.length === 32)) throw new FormatFault('chain hash is not 32 bytes');
+  if ((t0_ms as number) > (t1_ms as number)) throw new FormatFault("chain's earliest time lies after its latest");
+  if (!anchor_size && (anchor_root as Bytes).some(Boolean)) throw new FormatFault('anchor root without a size');
   return { epoch, boot, seq, prev, mono_ms, t0_ms, t1_ms, rows, anchor_size, anchor_root } as Chain;
 }
 
@@ -90,6 +103,7 @@ export function checkSuccessor(last: Statement | null, now: Statement): void {
     return;
   }
   const l = last.chain;
+  if (last.issuer !== now.issuer || last.subject !== now.subject) throw new ProofFault('statements of different gateways or logs');
   const due = n.epoch === l.epoch ? l.seq + 1 : 0;
   if (n.epoch < l.epoch || n.seq !== due) throw new ProofFault(`statement ${n.epoch}/${n.seq} where ${l.epoch}/${l.seq + 1} was due`);
   if (!same(n.prev, digest(last.raw))) throw new ProofFault(`statement ${n.epoch}/${n.seq} does not continue the one before`);

@@ -3,7 +3,7 @@
 A badge never says more than this browser has computed itself: a flag from the server changes nothing here.
 */
 
-/** unchecked: no engine runs here. unavailable: it cannot (no secure context, no key). */
+/** unchecked: no engine runs here. unavailable: it cannot (no secure context, no answer). */
 export type LogState = 'unchecked' | 'unavailable' | 'checking' | 'verified' | 'failed';
 
 export interface LogStatus {
@@ -34,17 +34,6 @@ export interface Claim {
   quality: number;
 }
 
-/** A span of a chart as the page shows it: bucket sums over [from_us, to_us). */
-export interface SpanClaim {
-  point: string;
-  from_us: number;
-  to_us: number;
-  bucket_us: number;
-  time_us: number[];
-  min: (number | null)[];
-  max: (number | null)[];
-}
-
 /** received: nobody has compared it here. verified: body fetched, hashed, decoded, compared and equal. */
 export type ClaimState = 'received' | 'checking' | 'verified' | 'failed' | 'unavailable';
 
@@ -57,6 +46,13 @@ export interface ClaimVerdict {
   reason: Reason | null;
 }
 
+/** A number that was shown although the sealed record says another. */
+export interface Caught {
+  point: string;
+  time_us: number;
+  reason: Reason;
+}
+
 export interface Verifier {
   /** Follow the log of one enterprise; replaces the one before. */
   follow(enterprise: string): void;
@@ -64,10 +60,11 @@ export interface Verifier {
   grown(tree_size: number): void;
   stop(): void;
   status(): LogStatus;
-  /** Called after every change of status(); returns how to stop. */
+  /** Numbers that differed from their records since the page follows this log, newest last. */
+  caught(): readonly Caught[];
+  /** Called after every change of status() or caught(); returns how to stop. */
   subscribe(changed: () => void): () => void;
   check(claim: Claim): Promise<ClaimVerdict>;
-  checkSpan(claim: SpanClaim): Promise<ClaimVerdict>;
 }
 
 export const NOT_CHECKED: LogStatus = { state: 'unchecked', size: 0, checked_us: 0, reason: null, index: null };
