@@ -100,11 +100,11 @@ def test_random_damage_never_gets_a_receipt_and_never_a_server_error(tmp_path: P
             good = gateway.seal_rows(START_US, [[1.0, 2.0, 3.0]] * 5)
             for _ in range(300):
                 bad = bytearray(good)
-                for _ in range(chance.randint(1, 4)):
-                    bad[chance.randrange(len(bad))] = chance.randrange(256)
+                for at in chance.sample(range(len(bad)), chance.randint(1, 4)):
+                    bad[at] ^= chance.randrange(1, 256)
                 status, body = await _post(server, "gw-1", bytes(bad))
                 assert status in (200, 400), (status, body)
-                if status == 200 and bytes(bad) != good:
+                if status == 200:
                     verdict = read_answer(body).verdicts[0]
                     assert verdict.status in ("rejected", "pending"), verdict
                     assert verdict.receipt is None
