@@ -115,11 +115,11 @@ async def _enter(request: web.Request) -> web.Response:
 
 
 async def _static(request: web.Request) -> web.StreamResponse:
-    name = request.match_info["path"] or "gateway.html"
+    name = request.match_info["path"] or "index.html"
     path = (STATIC / name).resolve()
     if path.is_relative_to(STATIC.resolve()) and path.is_file() and path.suffix in TYPES:
         return web.FileResponse(path, headers={"Content-Type": TYPES[path.suffix]})
-    if name != "gateway.html":
+    if name != "index.html":
         raise web.HTTPNotFound(text="no such page")
     return web.Response(text=_plain(request.app[AGENT], request.app[DOOR].is_open(request.cookies.get(COOKIE, ""))))
 

@@ -21,7 +21,7 @@ def try_one(path: Path, uv: Path) -> None:
             subprocess.run([str(python.parent / command), "--help"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
         where = [str(python), "-c", "import twin_server, edge_agent; print(twin_server.__file__, edge_agent.__file__)"]
         found = subprocess.run(where, check=True, capture_output=True, text=True, cwd=folder).stdout.split()
-        pages = [Path(f).parent / "static" / n for f, n in zip(found, ("index.html", "gateway.html"), strict=True)]
+        pages = [Path(f).parent / "static" / n for f, n in zip(found, ("index.html", "index.html"), strict=True)]
         missing = [p for p in pages if not p.is_file()]
         assert not missing, f"{path.name} carries no page: {missing}"
     sys.stdout.write(f"{path.name}: installs alone, commands start, pages inside, {path.stat().st_size / 1e6:.2f} MB\n")
