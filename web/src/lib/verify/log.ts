@@ -53,19 +53,17 @@ export class RemoteLog {
 
   constructor(
     readonly enterprise: string,
-    private readonly cancelled?: AbortSignal,
+    private readonly cache: RequestCache = 'default',
   ) {
     this.log = `/log/${encodeURIComponent(enterprise)}`;
     this.api = `/api/v1/enterprises/${encodeURIComponent(enterprise)}`;
   }
 
   private async get(path: string): Promise<Response | null> {
-    const late = AbortSignal.timeout(TIMEOUT_MS);
     let answer: Response;
     try {
-      answer = await fetch(path, { credentials: 'same-origin', signal: this.cancelled ? AbortSignal.any([late, this.cancelled]) : late });
+      answer = await fetch(path, { credentials: 'same-origin', cache: this.cache, signal: AbortSignal.timeout(TIMEOUT_MS) });
     } catch {
-      this.cancelled?.throwIfAborted();
       throw new NoAnswer('no answer');
     }
     if (answer.status === 404) return null;
@@ -80,7 +78,6 @@ export class RemoteLog {
     try {
       return await read(answer);
     } catch {
-      this.cancelled?.throwIfAborted();
       throw new NoAnswer('the answer broke off');
     }
   }
