@@ -1,7 +1,7 @@
 """Who asks, and what they may see: the one place that authorises every read of an enterprise.
 
-admin: everything. enterprise: their own enterprises, and acts there. regulator: reads the enterprises named.
-installer: the gateways of the enterprises named. An enterprise that is not yours does not exist for you: 404.
+admin: everything. enterprise: reads the enterprises named and acts there. regulator: reads them, with evidence.
+installer: reads them, without evidence bundles. An enterprise that is not yours does not exist for you: 404.
 """
 
 import asyncio

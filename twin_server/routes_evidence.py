@@ -66,7 +66,7 @@ async def _consistency(request: web.Request) -> web.Response:
 
 async def _evidence(request: web.Request) -> web.StreamResponse:
     access = request.app[ACCESS]
-    enterprise = await access.enterprise(request)
+    enterprise = await access.enterprise(request, "enterprise", "regulator")
     caller = await access.caller(request)
     from_us = whole(request, "from", 0)
     span = Span(from_us, whole(request, "to", request.app[CLOCK]() + 1, low=from_us), request.query.get("gateway", ""))
