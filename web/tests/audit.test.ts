@@ -85,7 +85,7 @@ describe('a flipped byte', () => {
   it.each(Array.from({ length: 12 }, (_, n) => Math.floor((n * length) / 12)))('%i of a stored entry names the entry and its batch', async (at) => {
     const log = honest();
     log.flipEntry(40, at);
-    expect(await findings(log)).toEqual([`entry gw-1 1/${seqAt(40)} #40`]);
+    expect(await findings(log)).toEqual([`entry gw-2 1/${seqAt(40)} #40`]);
   });
 
   it.each(Array.from({ length: 12 }, (_, n) => Math.floor((n * length) / 12)))('%i of an entry is named too where the server made its tree anew', async (at) => {
@@ -95,6 +95,18 @@ describe('a flipped byte', () => {
     const found = await findings(log);
     expect(found.length).toBeGreaterThan(0);
     expect(found.some((each) => each.endsWith('#40'))).toBe(true);
+  });
+
+  it('in several entries in a row names each', async () => {
+    const log = honest();
+    for (const index of [30, 31, 32]) log.flipEntry(index, 100);
+    expect(await findings(log)).toEqual([30, 31, 32].map((index) => `entry gw-1 1/${seqAt(index)} #${index}`));
+  });
+
+  it('in the newest entry names it by what it still says', async () => {
+    const log = honest();
+    log.flipEntry(82, length - 1);
+    expect(await findings(log)).toEqual(['entry gw-2 1/40 #82']);
   });
 
   it('of the newest entry is named by its signature', async () => {

@@ -48,6 +48,7 @@ export class Auditor {
   private readonly books = new Map<string, Book>();
   private readonly gaps = new Map<string, Run[]>();
   private readonly unread: number[] = [];
+  private readonly readable = new Map<number, Statement>(); // entries that are not the tree's, by what they say
   private readonly absent: { index: number; statement: Statement }[] = [];
   private readonly ends_ms = new Map<number, { gateway: string; t1_ms: number }>();
   private readonly keyless = new Map<string, Finding>();
@@ -82,6 +83,7 @@ export class Auditor {
     if (seen.leaf && !same(own, seen.leaf)) {
       this.differing.set(index, seen.leaf);
       this.unread.push(index);
+      if (statement) this.readable.set(index, statement);
       this.add('entry', index, null, statement ? `it reads as ${statement.subject} ${statement.chain.epoch}/${statement.chain.seq}` : detail);
       return null;
     }
@@ -255,6 +257,10 @@ export class Auditor {
       for (const { first, last } of book.holes()) this.missing(book, first, last, attributed);
       this.counts.vouched += book.reached(this.good);
     }
+    for (const [index, { subject, chain }] of this.readable) {
+      const book = this.books.get(named(subject, chain.epoch));
+      if (book && !attributed.has(index) && book.indexOf(chain.seq) < 0) this.attribute(index, book, chain.seq);
+    }
     for (const { index, statement } of this.absent) this.bodyAbsent(index, statement);
     this.findings.sort((a, b) => a.index - b.index || a.gateway.localeCompare(b.gateway) || a.epoch - b.epoch || a.seq - b.seq);
     return [...this.books.values()].filter((book) => book.subject !== this.origin).map(summaryOf);
@@ -273,19 +279,21 @@ export class Auditor {
     if (!last || !same(last, prev)) this.addAt('chain', book.indexOf(0), book, 0, 0, 'the epoch does not continue the one before');
   }
 
-  /** Numbers that never came: one entry that cannot be read between their neighbours is the one that is missing. */
+  /** Numbers that never came: where as many entries between their neighbours cannot be read, those are the ones. */
   private missing(book: Book, first: number, last: number, attributed: Set<number>): void {
-    if (first === last) {
-      const [low, high] = [book.indexOf(first - 1), book.indexOf(first + 1)];
-      const found = this.unread.filter((index) => index > low && index < high && !attributed.has(index));
-      if (found.length === 1) {
-        attributed.add(found[0]!);
-        const finding = this.findings.find((each) => each.index === found[0]);
-        if (finding) return void Object.assign(finding, { gateway: book.subject, epoch: book.epoch, seq: first, last: first });
-      }
+    const [low, high] = [book.indexOf(first - 1), book.indexOf(last + 1)];
+    const found = this.unread.filter((index) => index > low && index < high && !attributed.has(index));
+    if (found.length === last - first + 1) {
+      found.forEach((index, n) => this.attribute(index, book, first + n));
+      return found.forEach((index) => attributed.add(index));
     }
     if (this.explained(book.subject, book.epoch, first, last)) this.remark('explained', book.subject, book.epoch, first, last, last - first + 1);
     else this.addAt('missing', -1, book, first, last, 'no gap record says why', last - first + 1);
+  }
+
+  private attribute(index: number, book: Book, seq: number): void {
+    const finding = this.findings.find((each) => each.index === index);
+    if (finding) Object.assign(finding, { gateway: book.subject, epoch: book.epoch, seq, last: seq });
   }
 
   private bodyAbsent(index: number, statement: Statement): void {
