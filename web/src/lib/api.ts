@@ -1,6 +1,8 @@
 /** The typed client of the server's HTTP API; every failure is an ApiError with the problem document's words. */
+import type { Change } from './changes';
 import type {
   Alarm,
+  Completeness,
   EnterpriseDetail,
   EnterpriseSummary,
   Evidence,
@@ -96,6 +98,10 @@ export const api = {
     json<Alarm[]>('GET', path(e, '/alarms', query)),
   acknowledge: (e: string, alarm: string, note: string) =>
     json<Alarm | undefined>('POST', path(e, `/alarms/${part(alarm)}/ack`), { note }),
+  completeness: (e: string, from: number, to: number, bucket_us: number) =>
+    json<Completeness[]>('GET', path(e, '/completeness', { from, to, bucket_us })),
+  changes: (e: string, since_index: number, limit: number) =>
+    json<Change[]>('GET', path(e, '/changes', { since_index, limit })),
   people: (e: string) => json<People>('GET', path(e, '/people')),
   track: (e: string, tag: string, from: number, to: number) =>
     json<TrackPoint[]>('GET', path(e, `/people/${part(tag)}/track`, { from, to })),

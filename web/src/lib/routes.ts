@@ -3,6 +3,8 @@
 export type Route =
   | { page: 'home' }
   | { page: 'overview' | 'alarms' | 'points' | 'people'; site: string }
+  | { page: 'regulator' }
+  | { page: 'regulatorSite'; enterprise: string }
   | { page: 'unknown' };
 
 export const SITE_PAGES = ['overview', 'alarms', 'points', 'people'] as const;
@@ -21,6 +23,8 @@ export function parseRoute(pathname: string): Route {
   }
   const [head, site, page, more] = parts;
   if (head === undefined) return { page: 'home' };
+  if (head === 'r' && site === undefined) return { page: 'regulator' };
+  if (head === 'r' && site === 'e' && page !== undefined && more === undefined) return { page: 'regulatorSite', enterprise: page };
   if (head !== 's' || site === undefined || more !== undefined) return { page: 'unknown' };
   if (page === undefined) return { page: 'overview', site };
   if (page === 'alarms' || page === 'points' || page === 'people') return { page, site };

@@ -16,6 +16,13 @@ export interface Gateway {
   id: string;
   name: string;
   site: string;
+  epoch: number;
+  seq: number;
+  kid: string;
+  software: string;
+  holes: unknown[];
+  forks: number;
+  revoked: boolean;
   state: Freshness;
   last_event_us: number;
   last_received_us: number;
@@ -40,6 +47,16 @@ export interface EnterpriseSummary {
 export interface EnterpriseDetail extends EnterpriseSummary {
   gateways: Gateway[];
   history_id: string;
+}
+
+/** Samples expected and received per bucket of one gateway. */
+export interface Completeness {
+  gateway: string;
+  bucket_us: number;
+  time_us: number[];
+  expected: number[];
+  received: number[];
+  late: number[];
 }
 
 export interface Limit {
