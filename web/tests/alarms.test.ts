@@ -44,9 +44,15 @@ describe('alarms', () => {
     expect(rows.filter((r) => r.kind === 'alarm')).toHaveLength(5);
   });
 
-  it('never fold an acknowledged one under an unacknowledged row', () => {
-    const list = Array.from({ length: 6 }, (_, i) => alarm(`a${i}`, { state: i < 3 ? 'unacked' : 'acked' }));
+  it('are not folded while the list is short', () => {
+    const list = Array.from({ length: 10 }, (_, i) => alarm(`a${i}`));
     expect(groupAlarms(list, () => 'face').every((r) => r.kind === 'alarm')).toBe(true);
+  });
+
+  it('never fold an acknowledged one under an unacknowledged row', () => {
+    const list = Array.from({ length: 12 }, (_, i) => alarm(`a${i}`, { state: i < 6 ? 'unacked' : 'acked' }));
+    const rows = groupAlarms(list, () => 'face');
+    expect(rows.map((r) => (r.kind === 'group' ? r.alarms.length : 0))).toEqual([6, 6]);
   });
 
   it('leave the list when over, and change in place', () => {

@@ -47,6 +47,13 @@ describe('a series', () => {
     expect(joined.bad.at(-1)).toBe(1);
   });
 
+  it('shows nothing of what came after the time of a replay', () => {
+    const tail = [{ time_us: 21 * S, value: 7 }, { time_us: 31 * S, value: 8 }];
+    const joined = joinSeries(history([0, 10 * S], 10 * S), tail, 25 * S);
+    expect(joined.mean).toEqual([1, 2, 7]);
+    expect(joinSeries(history([0, 10 * S, 20 * S], 10 * S), [], 15 * S).mean).toEqual([1, 2]);
+  });
+
   it('sums up, weighted by the samples', () => {
     const joined = joinSeries(history([0, 10 * S], 10 * S, { n: [1, 3] }), []);
     expect(statsOf(joined, [high(3)], 10)).toMatchObject({ min: 0, max: 3, mean: 1.75, last: 2, n: 4, over_s: 10 });

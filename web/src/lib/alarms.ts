@@ -2,6 +2,7 @@
 import type { Key } from './i18n/zh';
 import type { Alarm, AlarmState } from './types';
 
+const LIST_FITS = 10; // so many rows are read at a glance: nothing is folded
 const GROUP_FROM = 6; // more than five in one place fold into one row
 
 export const isActive = (alarm: Alarm): boolean => !alarm.end_us;
@@ -75,9 +76,10 @@ export function alarmAt(alarm: Alarm, time_us: number): Alarm | null {
 
 export type AlarmRow = { kind: 'alarm'; alarm: Alarm } | { kind: 'group'; place: string; alarms: Alarm[] };
 
-/** Rows in order of urgency; a place with more than five alarms of like standing becomes one row. */
+/** Rows in order of urgency; in a flood, a place with more than five alarms of like standing becomes one row. */
 export function groupAlarms(alarms: Alarm[], placeOf: (alarm: Alarm) => string): AlarmRow[] {
   const sorted = [...alarms].sort(byUrgency);
+  if (sorted.length <= LIST_FITS) return sorted.map((alarm) => ({ kind: 'alarm', alarm }));
   const groups = new Map<string, Alarm[]>();
   for (const alarm of sorted) {
     const key = `${placeOf(alarm)}\0${needsAck(alarm)}`;

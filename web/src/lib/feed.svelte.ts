@@ -60,9 +60,9 @@ export class Feed {
     return this.last;
   }
 
-  /** Time of what is shown, µs; 0 before the first frame. */
+  /** Time of what is shown, µs; before the first frame where a replay begins, live 0. */
   get asOf_us(): number {
-    return this.frame?.time_us ?? this.tick?.as_of_us ?? 0;
+    return this.frame?.time_us ?? this.tick?.as_of_us ?? this.replay?.from_us ?? 0;
   }
 
   /** The server's clock as this page knows it, µs, running on while nothing is heard; the browser's before a tick. */

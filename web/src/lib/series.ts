@@ -36,8 +36,11 @@ export function spacing_us(history: History): number {
   return gaps.sort((a, b) => a - b)[gaps.length >> 1] ?? 1e6;
 }
 
-/** History with the samples newer than its last entry behind it; a hole in time becomes a null. */
-export function joinSeries(history: History, tail: readonly Sample[]): Series {
+/** History with the samples newer than its last entry behind it; a hole in time becomes a null.
+
+Nothing later than `until_us` is taken: a replay must not show what came after.
+*/
+export function joinSeries(history: History, tail: readonly Sample[], until_us = Infinity): Series {
   const step_us = spacing_us(history);
   const series: Series = { time_s: [], min: [], max: [], mean: [], n: [], bad: [] };
   const push = (time_us: number, min: number | null, max: number | null, mean: number | null, n: number, bad: number): void => {
@@ -50,6 +53,7 @@ export function joinSeries(history: History, tail: readonly Sample[]): Series {
   };
   let last_us = -Infinity;
   history.time_us.forEach((time_us, i) => {
+    if (time_us > until_us) return;
     if (time_us - last_us > GAP_BUCKETS * step_us && Number.isFinite(last_us)) {
       push(last_us + step_us, null, null, null, 0, 0);
     }
@@ -59,7 +63,7 @@ export function joinSeries(history: History, tail: readonly Sample[]): Series {
   });
   const from_us = Number.isFinite(last_us) ? last_us + history.bucket_us : history.from;
   for (const sample of tail) {
-    if (sample.time_us < from_us || sample.time_us <= last_us) continue;
+    if (sample.time_us < from_us || sample.time_us <= last_us || sample.time_us > until_us) continue;
     const v = sample.value;
     push(sample.time_us, v, v, v, v === null ? 0 : 1, v === null ? 1 : 0);
     last_us = sample.time_us;

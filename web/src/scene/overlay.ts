@@ -121,6 +121,7 @@ export class Overlay {
     for (const label of this.labels) this.brush.drawLeader(label);
     for (const { mark, at } of this.positions) this.brush.drawMark(mark, at);
     for (const label of this.labels) this.brush.drawLabel(label);
+    this.drawChosen(view);
   }
 
   private placeMarks(view: BaseView, model: Model): void {
@@ -235,15 +236,19 @@ export class Overlay {
     g.fillStyle = this.brush.colours.person;
     g.fill();
     for (const cluster of clusters) this.brush.drawCluster(cluster);
-    const chosen = this.chosenTag ? this.people.tags.indexOf(this.chosenTag) : -1;
-    if (chosen >= 0 && shown[chosen]) this.drawChosen(x[chosen]!, y[chosen]!);
     g.globalAlpha = 1;
   }
 
-  private drawChosen(x: number, y: number): void {
+  private drawChosen(view: BaseView): void {
+    const place = this.people.now[this.people.tags.indexOf(this.chosenTag)];
+    const at = { x: 0, y: 0 };
+    if (!this.chosenTag || !place || !view.project(place, at)) return;
     const g = this.context;
     g.beginPath();
-    g.arc(x, y, 9, 0, 2 * Math.PI);
+    g.arc(at.x, at.y, 11, 0, 2 * Math.PI);
+    g.lineWidth = 6;
+    g.strokeStyle = this.brush.colours.panel;
+    g.stroke();
     g.lineWidth = 3;
     g.strokeStyle = this.brush.colours.focus;
     g.stroke();
