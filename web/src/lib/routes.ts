@@ -2,12 +2,12 @@
 
 export type Route =
   | { page: 'home' }
-  | { page: 'overview' | 'alarms' | 'points' | 'people'; site: string }
+  | { page: 'overview' | 'alarms' | 'points' | 'people' | 'verify'; site: string }
   | { page: 'regulator' }
   | { page: 'regulatorSite'; enterprise: string }
   | { page: 'unknown' };
 
-export const SITE_PAGES = ['overview', 'alarms', 'points', 'people'] as const;
+export const SITE_PAGES = ['overview', 'alarms', 'points', 'people', 'verify'] as const;
 export type SitePage = (typeof SITE_PAGES)[number];
 
 /** Query fields that go along from page to page: how one looks and at what time. */
@@ -27,7 +27,7 @@ export function parseRoute(pathname: string): Route {
   if (head === 'r' && site === 'e' && page !== undefined && more === undefined) return { page: 'regulatorSite', enterprise: page };
   if (head !== 's' || site === undefined || more !== undefined) return { page: 'unknown' };
   if (page === undefined) return { page: 'overview', site };
-  if (page === 'alarms' || page === 'points' || page === 'people') return { page, site };
+  if (page === 'alarms' || page === 'points' || page === 'people' || page === 'verify') return { page, site };
   return { page: 'unknown' };
 }
 
