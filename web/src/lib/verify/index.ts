@@ -1,5 +1,5 @@
 /** The one place that chooses the verification engine of the pages. */
-import { engine } from './engine';
+import { lazyVerifier } from './lazy';
 import type { Verifier } from './types';
 
-export const verifier: Verifier = engine();
+export const verifier: Verifier = lazyVerifier(async () => (await import('./engine')).engine());
