@@ -72,6 +72,7 @@ export interface AgentState {
     reason: string;
     server: string;
     epoch: number;
+    boot: number;
     seq: number;
     server_epoch: number | null;
     server_seq: number | null;
@@ -84,7 +85,7 @@ export interface AgentState {
     round_trip_ms: number | null;
     watched: boolean;
   };
-  budget: { seconds_until_loss: number | null; queue_bytes: number; unsent_bytes: number; quota_bytes: number };
+  budget: { seconds_until_loss: number | null; queue_bytes: number; unsent_bytes: number; quota_bytes: number; bytes_per_s: number };
   active: EventState[];
   events: EventState[];
 }
@@ -100,7 +101,7 @@ class Agent {
   state = $state.raw<AgentState | null>(null);
   hearing = $state<Hearing>('asking');
   heard_ms = $state(0);
-  pinProblem = $state<'' | 'wrong' | 'wait'>('');
+  pinProblem = $state<'' | 'empty' | 'wrong' | 'wait' | 'unreachable'>('');
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Asks again and again until the returned function is called; pauses while the page is hidden. */
@@ -114,9 +115,18 @@ class Agent {
     };
   }
 
+  /** What the gateway's clock says now, judged by its last answer; the viewer's own clock may be wrong. */
+  now_us(now_ms: number): number {
+    return (this.state?.time_us ?? 0) + Math.max(0, now_ms - this.heard_ms) * 1000;
+  }
+
   async enter(pin: string): Promise<void> {
+    if (!pin.trim()) {
+      this.pinProblem = 'empty';
+      return;
+    }
     const answer = await fetch('/api/pin', { method: 'POST', body: pin, credentials: 'same-origin' }).catch(() => null);
-    this.pinProblem = !answer || answer.status === 403 ? 'wrong' : answer.status === 429 ? 'wait' : '';
+    this.pinProblem = answer?.ok ? '' : answer?.status === 403 ? 'wrong' : answer?.status === 429 ? 'wait' : 'unreachable';
     if (answer?.ok) await this.ask();
   }
 
