@@ -104,6 +104,7 @@ def person(url: str, end_agent: Callable[[], None]) -> None:
         expect(alert).to_contain_text("秒")
         expect(page.locator(VALUE)).to_have_class(re.compile("stale"))
         expect(page.locator("[data-sync]")).to_have_attribute("data-sync", "unknown")
+        expect(page.locator('[data-device="ch4-a-face"] .facts')).to_contain_text("数据陈旧")
         assert page.locator('[data-state="up"], [data-state="degraded"]').count() == 0
         green = [c for c in page.evaluate(COLOURS) if c[1] > max(c[0], c[2]) + GREEN_LEAD]
         assert green == []

@@ -1,4 +1,4 @@
-"""A server that keeps an honest log but shows another number: a proxy that changes one value in the live pictures."""
+"""A server that keeps an honest log but tells something else: a proxy that changes one value, or one whole answer."""
 
 import contextlib
 import json
@@ -21,11 +21,14 @@ class Liar:
         self.url = ""
         self.lie: Callable[[float], float] = lambda value: value
         self.told = 0  # pictures changed
+        self.instead: dict[str, bytes] = {}  # by path, what is answered without asking the true server
         self.asked: list[str] = []  # paths of all requests
         self._column = -1
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path_qs)
+        if request.path in self.instead:
+            return web.Response(body=self.instead[request.path], content_type="text/plain")
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._socket(request)
         headers = self._headers(request)
