@@ -20,7 +20,12 @@ export interface Gateway {
   seq: number;
   kid: string;
   software: string;
-  holes: unknown[];
+  /** (epoch, first, last) numbers not received although later ones were. */
+  holes: [number, number, number][];
+  /** Batches waiting in the gateway as it last said; null when it does not say. */
+  queue: number | null;
+  /** sync 0 none, 1 NTP, 2 GNSS, 3 set by hand; error_us -1 unknown. */
+  clock: { sync: number; error_us: number; offset_us: number };
   forks: number;
   revoked: boolean;
   state: Freshness;

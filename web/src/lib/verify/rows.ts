@@ -5,7 +5,8 @@ import { recall, remember } from './memory';
 import { readCheckpoint } from './note';
 import { TrustedLog } from './trust';
 
-export type RowState = 'checking' | 'proven' | 'failed' | 'unavailable';
+/** none: nobody asked; checking: on its way; unavailable: no answer came. */
+export type RowState = 'none' | 'checking' | 'proven' | 'failed' | 'unavailable';
 
 /** A log under a head that this browser has verified to continue the one it remembers. */
 export async function openLog(enterprise: string): Promise<TrustedLog> {
