@@ -114,7 +114,6 @@ export const en: Record<Key, string> = {
   'reg.no_gateways': 'no gateway enrolled yet',
   'reg.nothing_expected': 'nothing owed in this period',
   'reg.of': '{received} of {expected} received',
-  'reg.missing': '{n} missing',
   'reg.as_table': '{name}: as a table',
   'reg.period': 'Period',
   'reg.expected': 'Owed',

@@ -112,7 +112,6 @@ export const zh = {
   'reg.no_gateways': '尚未登记网关',
   'reg.nothing_expected': '此时段无应收数据',
   'reg.of': '收到 {received} / 应收 {expected}',
-  'reg.missing': '缺 {n}',
   'reg.as_table': '{name}：表格',
   'reg.period': '时段',
   'reg.expected': '应收',
