@@ -1,6 +1,7 @@
 """The verify page rebuilds the log in the browser: an honest one passes, every damage is named with its batch."""
 
 import asyncio
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Coroutine
@@ -78,6 +79,13 @@ def verify(seen: Visit) -> str:
     return seen.text()
 
 
+def counted(said: str, what: str) -> int:
+    """The number that the page gives for something."""
+    found = re.search(rf"^{what}\n([\d,]+)$", said, re.M)
+    assert found, said
+    return int(found[1].replace(",", ""))
+
+
 def opened(seen: Visit) -> Visit:
     seen.sign_in("inspector")
     seen.open("/s/e1/verify?lang=en")
@@ -104,26 +112,27 @@ def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE])
-def test_an_honest_log_passes_in_both_languages_and_widths(tmp_path: Path, lang: str, size: tuple[int, int]) -> None:
+def test_an_honest_log_passes_in_both_languages_and_widths(tmp_path: Path) -> None:
+    looks = (
+        ("en", DESKTOP, r"Entries #0 to #\d+ hold", "unaltered since sealing, not that a value is true"),
+        ("zh", PHONE, r"#0 至 #\d+ 全部相符", "封存后未改动，不代表数值真实"),
+    )
+
     def use(stand: Stand) -> None:
-        with launch() as browser, visit(browser, stand.liar.url, size) as seen:
-            seen.sign_in("inspector")
-            seen.open(f"/s/e1/verify?lang={lang}")
-            seen.until(lambda: seen.page.locator(".start button.primary").count(), "there is a button to start")
-            seen.page.locator(".start button.primary").click()
-            seen.until(lambda: seen.page.locator(".verdict").count(), "the check ends", 30)
-            said = seen.text()
-            assert ("Entries #0 to #33 hold" if lang == "en" else "第 0 至 33 条") in said, said
-            assert seen.page.locator(".verdict.bad").count() == 0
-            honest = (
-                "unaltered since sealing, not that a value is true" if lang == "en" else "封存后未改动，不代表数值真实"
-            )
-            assert honest in said
-            assert not seen.overflows()
-            assert seen.violations() == []
-            assert not seen.complaints, seen.complaints
+        with launch() as browser:
+            for lang, size, passed, honest in looks:
+                with visit(browser, stand.liar.url, size) as seen:
+                    seen.sign_in("inspector")
+                    seen.open(f"/s/e1/verify?lang={lang}")
+                    start = seen.page.locator(".start button.primary")
+                    seen.until(start.count, "there is a button to start")
+                    start.click()
+                    seen.until(lambda: re.search(passed, seen.text()), "the log passes", 30)  # noqa: B023
+                    assert seen.page.locator(".verdict.bad").count() == 0
+                    assert honest in seen.text()
+                    assert not seen.overflows()
+                    assert seen.violations() == []
+                    assert not seen.complaints, seen.complaints
 
     run(tmp_path, use)
 
@@ -133,12 +142,13 @@ def test_every_signature_can_be_checked_and_the_counts_say_what_was(tmp_path: Pa
         with launch() as browser, visit(browser, stand.liar.url) as seen:
             opened(seen)
             said = verify(seen)
-            print(said)
-            assert "signatures checked\n3" in said  # the log's own, the enrolment, the newest batch
+            assert counted(said, "signatures checked") <= 5  # the log's own, the enrolment, the newest of each day
+            assert counted(said, "vouched for by the chain") >= BATCHES, said
             seen.page.get_by_label("every signature").check()
             said = verify(seen)
-            assert "signatures checked\n34" in said, said
-            assert "bodies compared\n34" in said, said
+            entries = counted(said, "entries")
+            assert entries >= BATCHES, said
+            assert counted(said, "signatures checked") == counted(said, "bodies compared") == entries, said
             assert not seen.complaints, seen.complaints
 
     run(tmp_path, use)
@@ -153,12 +163,12 @@ def test_a_flipped_byte_of_a_stored_body_names_its_batch(tmp_path: Path) -> None
             said = verify(opened(seen))
             assert "body altered" in said, said
             assert "gw-1 1/19 · #20" in said, said
-            assert "1 findings" in said or "1 finding " in said, said
+            assert seen.page.locator(".findings li").count() == 1, said
 
     run(tmp_path, use)
 
 
-@pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("where", [0.1, 0.9])
 def test_a_flipped_byte_of_a_stored_entry_names_it(tmp_path: Path, where: float) -> None:
     def use(stand: Stand) -> None:
         statement = column(stand.data, "select statement from entry where idx = 20")
@@ -187,17 +197,18 @@ def test_a_deleted_batch_is_missed(tmp_path: Path) -> None:
 def test_an_old_head_is_said_to_be_a_shorter_log(tmp_path: Path) -> None:
     def use(stand: Stand) -> None:
         with launch() as browser, visit(browser, stand.liar.url) as seen:
-            opened(seen)
+            badge = opened(seen).page.locator("[data-log=verified]")
+            seen.until(badge.count, "the log is verified")
             old = seen.page.request.get(f"{stand.liar.url}/log/e1/checkpoint").body()
-            seen.says("Log verified to #34")
+            size = int(old.split(b"\n")[1])
             stand.ask(grow(stand.server, "gw-2", 2))
-            seen.says("Log verified to #39")
+            seen.until(lambda: int(badge.get_attribute("data-size") or 0) > size, "the longer log is verified")
             stand.liar.instead["/log/e1/checkpoint"] = old
             assert "log shrank" in verify(seen)
             seen.open("/s/e1/verify?lang=en")
             seen.says("Log check failed")
             seen.page.get_by_label("State of the log check").click()
-            seen.says("the log shrank from 39 to 34 entries")
+            seen.says("the log shrank from ", f" to {size} entries")
 
     run(tmp_path, use)
 
@@ -208,7 +219,7 @@ def test_a_log_rewritten_after_a_visit_is_said_to_be_one(tmp_path: Path) -> None
 
     def first_visit(liar: Liar) -> Any:
         with launch() as browser, visit(browser, liar.url) as seen:
-            assert "Entries #0 to #42 hold" in verify(opened(seen))
+            assert re.search(r"Entries #0 to #\d+ hold", verify(opened(seen)))
             return seen.page.context.storage_state()
 
     def second_visit(liar: Liar, memory: Any) -> None:

@@ -59,14 +59,13 @@ class Liar:
             aiohttp.ClientSession() as session,
             session.ws_connect(f"{self.target}{request.path_qs}", headers=headers) as server,
         ):
-            async for message in server:
-                if message.type is aiohttp.WSMsgType.TEXT:
-                    self._see(message.data)
-                    await page.send_str(message.data)
-                elif message.type is aiohttp.WSMsgType.BINARY:
-                    await page.send_bytes(self._changed(message.data))
-                if page.closed:
-                    break
+            with contextlib.suppress(ConnectionResetError):  # the page has gone
+                async for message in server:
+                    if message.type is aiohttp.WSMsgType.TEXT:
+                        self._see(message.data)
+                        await page.send_str(message.data)
+                    elif message.type is aiohttp.WSMsgType.BINARY:
+                        await page.send_bytes(self._changed(message.data))
         return page
 
     def _headers(self, request: web.Request) -> dict[str, str]:
