@@ -19,6 +19,8 @@ from edge_agent.config import load_config
 from edge_agent.identity import enroll, load_identity, voucher_from
 from edge_agent.page import ATTEMPTS_MAX, STATIC, make_page
 from hardware_sim.__main__ import PROFILES
+from hardware_sim.demo_page import Door
+from hardware_sim.demo_parts import Relay, free_port
 from hardware_sim.demo_setup import Stage
 from tests.support.browser import launch
 from tests.support.gateway_folder import write_folder
@@ -72,7 +74,7 @@ def number(page: Page) -> float:
     return float(page.locator(VALUE).inner_text().split()[0])
 
 
-def person(url: str, end_agent: Callable[[], None]) -> None:
+def person(url: str, folder: Path, end_agent: Callable[[], None]) -> None:
     """Look at the running agent in both languages, then at the page left open after it ended."""
     with launch() as browser:
         desk, _ = opened(browser, url, DESK, "lang=en&theme=dark")
@@ -84,6 +86,7 @@ def person(url: str, end_agent: Callable[[], None]) -> None:
             expect(each.locator(VALUE)).to_have_text(re.compile(r"^\d+\.\d\d %$"))
             expect(each.locator(VALUE)).not_to_have_class(re.compile("stale"))
         assert 0.0 <= number(page) < 5.0
+        expect(page.locator('[data-link="bus-1"]')).to_contain_text(str(folder))
         assert re.fullmatch(r"([0-9a-f]{4}-){3}[0-9a-f]{4}", page.locator(".key").inner_text())
         expect(desk.locator("footer")).to_contain_text(HONEST)
         expect(page.locator("footer")).to_contain_text("签名只证明记录封存后未改动，不代表数值真实。")
@@ -112,12 +115,21 @@ def person(url: str, end_agent: Callable[[], None]) -> None:
         shot(page, "gateway-zh-lost-390")
 
 
+def on_free_ports(stage: Stage, session: aiohttp.ClientSession) -> Stage:
+    """Move a stage away from the demo's own ports, where a demo may start meanwhile."""
+    taken: set[int] = set()
+    stage.server_port, stage.page_port, stage.plc_port = (free_port(0, taken) for _ in range(3))
+    stage.relay = Relay(free_port(0, taken), stage.server_port)
+    stage.gateway = Door(f"http://127.0.0.1:{stage.page_port}", session)
+    return stage
+
+
 def test_the_page_shows_the_running_agent_and_nothing_as_live_once_it_stopped(tmp_path: Path) -> None:
     assert (STATIC / "index.html").is_file(), f"no page in {STATIC}: run ./dev wheel, or install with TWIN_WEB=require"
 
     async def run() -> None:
         async with aiohttp.ClientSession() as session:
-            stage = Stage(tmp_path, session, asyncio.Event())
+            stage = on_free_ports(Stage(tmp_path, session, asyncio.Event()), session)
             loop = asyncio.get_running_loop()
 
             async def end() -> None:
@@ -133,7 +145,7 @@ def test_the_page_shows_the_running_agent_and_nothing_as_live_once_it_stopped(tm
                 await stage.until(stage.agent_state, "the agent does not answer")
                 url = f"http://127.0.0.1:{stage.page_port}"
                 end_agent = lambda: asyncio.run_coroutine_threadsafe(end(), loop).result(30)  # noqa: E731
-                await asyncio.to_thread(person, url, end_agent)
+                await asyncio.to_thread(person, url, tmp_path, end_agent)
             finally:
                 await stage.close()
 
