@@ -98,11 +98,16 @@ function plainLine(change: Change, lang: Lang): Line {
   return { concern: CONCERN_OF[kind] ?? 'record', mark, text };
 }
 
-const GAP_REASONS: Record<string, string> = { quota: '存储已满，正文已舍弃', quota_statements: '存储已满，整批已舍弃', damage: '启动时发现存储损坏' };
+const GAP_REASONS: Record<string, Words> = {
+  quota: { zh: '存储已满，正文已舍弃', en: 'the store was full, their bodies were given up' },
+  quota_statements: { zh: '存储已满，整批已舍弃', en: 'the store was full, whole batches were given up' },
+  damage: { zh: '启动时发现存储损坏', en: 'the store was found damaged at start' },
+};
 
 function english(change: Change): string {
   if (change.kind === 'manifest' && change.summary['first']) return `First point map: ${String(change.summary['points'])} points, software ${String(change.summary['software'] ?? '?')}.`;
-  return change.text;
+  const reason = change.kind === 'gap' ? GAP_REASONS[String(change.summary['reason'])] : undefined;
+  return reason ? `Gateway ${change.gateway} says that ${String(change.summary['batches'])} batches are missing: ${reason.en}.` : change.text;
 }
 
 function chinese(change: Change): string {
@@ -112,7 +117,7 @@ function chinese(change: Change): string {
   const ended = summary['end_us'] ? '，已恢复' : '';
   if ('unreadable' in summary) return `${who} 的一条 ${kind} 记录无法读取。`;
   if (kind === 'manifest') return summary['first'] ? `首份测点表：${say('points')} 个测点，软件 ${say('software')}。` : '测点表重发，没有改动。';
-  if (kind === 'silence') return `网关 ${who} ${summary['rule'] === 'late' ? '数据滞后' : '失联'}${ended}。`;
+  if (kind === 'silence') return `网关 ${who} ${summary['rule'] === 'late' ? '数据滞后' : '静默'}${ended}。`;
   if (kind === 'clock') return 'rule' in summary ? `网关 ${who} 的时钟快于服务器${ended}。` : '服务器声明此前记录的接收时间。';
   const told: Record<string, string> = {
     genesis: summary['simulated'] ? '日志开始，标明为模拟。' : '日志开始。',
@@ -121,7 +126,7 @@ function chinese(change: Change): string {
     revoke: `网关 ${who} 的密钥已吊销。`,
     restore: '服务器数据自较早的备份恢复，由网关补传缺失部分。',
     structure: `网关 ${who} 提交巷道结构，第 ${say('revision')} 版。`,
-    gap: `网关 ${who} 声明缺失 ${say('batches')} 批：${GAP_REASONS[say('reason')] ?? say('reason')}。`,
+    gap: `网关 ${who} 声明缺失 ${say('batches')} 批：${GAP_REASONS[say('reason')]?.zh ?? say('reason')}。`,
     fork: `网关 ${who} 的两份声明互相矛盾：${say('reason')}`,
     acknowledgement: `${say('by')} 确认 ${summary['point'] ? say('point') : who} 的报警（${say('rule')}）。`,
     access: `${say('who')}：对标识卡 ${say('tag')} 执行 ${say('act')}。`,
