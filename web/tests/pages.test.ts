@@ -14,6 +14,7 @@ describe('addresses', () => {
       expect(parseRoute(sitePath(site, 'alarms'))).toEqual({ page: 'alarms', site });
     }
     expect(parseRoute('/')).toEqual({ page: 'home' });
+    expect(parseRoute('/r/verify/demo')).toEqual({ page: 'verify', site: 'demo' });
   });
 
   it('that nobody made are unknown, broken escapes too', () => {

@@ -200,7 +200,7 @@ export const zh = {
   'verify.means_shrunk': '此浏览器先前核验过的条目不见了。',
   'verify.means_rekeyed': '日志的公钥与此浏览器记住的不同。',
   'verify.insecure': '页面不是经 HTTPS 打开：核验程序本身可能已被替换，结论不可采信。',
-  'verify.forget_hint': '如果您知道原因（例如演示环境重新建立），可让此浏览器忘记先前的日志，从头记起。请先记下上面的树根和公钥。',
+  'verify.forget_hint': '如果您知道原因（例如演示环境重新建立），可让此浏览器忘记先前的日志，从头记起。请先记下下面的树根和公钥。',
   'verify.forget': '忘记先前的日志',
   'verify.note_explained': '缺失（网关已说明）',
   'verify.note_given_up': '正文已放弃（网关已说明）',
