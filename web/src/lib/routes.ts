@@ -25,6 +25,7 @@ export function parseRoute(pathname: string): Route {
   if (head === undefined) return { page: 'home' };
   if (head === 'r' && site === undefined) return { page: 'regulator' };
   if (head === 'r' && site === 'e' && page !== undefined && more === undefined) return { page: 'regulatorSite', enterprise: page };
+  if (head === 'r' && site === 'verify' && page !== undefined && more === undefined) return { page: 'verify', site: page };
   if (head !== 's' || site === undefined || more !== undefined) return { page: 'unknown' };
   if (page === undefined) return { page: 'overview', site };
   if (page === 'alarms' || page === 'points' || page === 'people' || page === 'verify') return { page, site };
