@@ -73,7 +73,31 @@ class Positions(NamedTuple):
     z_mm: NDArray[np.int32]
 
 
-Arrival = Block | Ranges | Positions
+class Sightings(NamedTuple):
+    """Worn tags that a fixed reader or antenna heard, N rows; no distance is known, at most a signal strength."""
+
+    time_us: Times  # [N], not falling
+    anchor_device: str  # the device (gateway.toml id) that heard them
+    anchor_id: NDArray[np.int32]  # [N] which antenna of the device, 0 where it has one
+    tag: tuple[str, ...]  # [N] the tag's own number as text: an identifier (twin_wire.ids), never a name
+    rssi_dbm: NDArray[np.float32]  # [N], NaN where the reader tells none
+    reference_dbm: NDArray[np.float32]  # [N] strength at 1 m that the tag announces, NaN where it does not
+
+
+class Geodetic(NamedTuple):
+    """Positions on the earth (WGS 84), N rows, as a satellite receiver computed them."""
+
+    time_us: Times  # [N], not falling: the receiver's own UTC where its sentence carries it
+    anchor_device: str
+    tag: tuple[str, ...]  # [N] an identifier: the receiver's device id unless it reports for others
+    latitude_deg: NDArray[np.float64]
+    longitude_deg: NDArray[np.float64]
+    height_m: NDArray[np.float64]  # above the ellipsoid or the geoid, as the device says; NaN unknown
+    sigma_m: NDArray[np.float32]  # horizontal standard deviation, NaN unknown
+    rtk: NDArray[np.uint8]  # 0 autonomous, 1 differential, 2 RTK float, 3 RTK fixed
+
+
+Arrival = Block | Ranges | Positions | Sightings | Geodetic
 
 
 class Stats(msgspec.Struct):

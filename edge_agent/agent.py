@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import drivers
-from drivers import Arrival, Link, Positions, Ranges, Source
+from drivers import Arrival, Geodetic, Link, Positions, Ranges, Sightings, Source
 from edge_agent.clock import PLAUSIBLE_US, SystemClock, Watch, read_kernel_clock
 from edge_agent.collect import Collector
 from edge_agent.conditions import OwnConditions, pack, unpack
@@ -66,7 +66,7 @@ class Detector(Protocol):
 class Locator(Protocol):
     """What `edge_agent.position.Locator` is."""
 
-    def feed(self, arrival: Ranges | Positions) -> Fixes:
+    def feed(self, arrival: Ranges | Positions | Sightings | Geodetic) -> Fixes:
         """Return positions on the roadways."""
 
 

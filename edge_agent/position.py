@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drivers.link import Positions, Ranges
+from drivers.link import Geodetic, Positions, Ranges, Sightings
 from twin_wire.graph import Graph, Metres, Place
 from twin_wire.manifest import Manifest
 from twin_wire.readings import Fixes, Method, no_fixes
@@ -62,8 +62,10 @@ class Locator:
         self._straight = {a: np.linalg.norm(self._xyz - xyz, axis=1) for a, xyz in self._where.items()}
         self._tracks: dict[int, _Track] = {}
 
-    def feed(self, arrival: Ranges | Positions) -> Fixes:
+    def feed(self, arrival: Ranges | Positions | Sightings | Geodetic) -> Fixes:
         """Return at most one fix per tag and second from what one device heard; unknown anchors are passed over."""
+        if isinstance(arrival, Sightings | Geodetic):
+            return no_fixes()
         if isinstance(arrival, Positions):
             return self._fixes([row for row in map(self._projected, *self._columns(arrival)) if row])
         order: dict[int, int] = {}
