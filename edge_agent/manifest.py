@@ -56,7 +56,9 @@ def build_manifest(config: Config, enterprise: str, simulated: bool, program: st
         devices=tuple(DeviceSpec(d.id, d.profile, d.link, d.unit, d.name) for d in config.devices),
         groups=tuple(groups),
         points=(*(_point(p) for p in config.points), *own),
-        anchors=tuple(Anchor(a.id, a.device, a.roadway, a.chainage_m) for a in config.anchors),
+        anchors=tuple(
+            Anchor(a.id, a.device, a.roadway, a.chainage_m, a.reach_m, a.gate, a.side, a.zone) for a in config.anchors
+        ),
     )
     found = faults(manifest)
     if found:

@@ -10,7 +10,8 @@ from drivers import Profile, Signal
 from edge_agent.points import PointRow, merge_limits, read_points, site_limits
 from edge_agent.tables import AnchorTable, DeviceTable, Faults, GatewayTable, nearest
 from twin_wire.errors import ConfigError, FormatError
-from twin_wire.manifest import Limit
+from twin_wire.ids import is_id
+from twin_wire.manifest import REACH_M_MAX, Limit
 from twin_wire.ruleset import Ruleset, limits_for, load_ruleset
 from twin_wire.structure import Structure, encode_structure, read_structure
 
@@ -96,6 +97,32 @@ def check_anchors(anchors: list[tuple[int, AnchorTable]], devices: set[str], sit
         if (anchor.device, anchor.id) in seen:
             faults.append((f"{path}.id", f"anchor {anchor.id} of {anchor.device!r} is there twice"))
         seen.add((anchor.device, anchor.id))
+        _check_gate(path, anchor, site, faults)
+    for gate, sides in _sides(anchors).items():
+        if sides != {"outer", "inner"}:
+            faults.append(("anchor", f'gate {gate!r} needs an antenna on each side: side = "outer" and "inner"'))
+
+
+def _check_gate(path: str, anchor: AnchorTable, site: Site, faults: Faults) -> None:
+    zones = {zone.id for zone in site.structure.zones} if site.structure else set()
+    if not 0 <= anchor.reach_m <= REACH_M_MAX:
+        faults.append((f"{path}.reach_m", f"is not within 0 to {REACH_M_MAX:g} m"))
+    if anchor.gate and not is_id(anchor.gate):
+        faults.append((f"{path}.gate", "is not an identifier: letters, digits, _ . : -"))
+    if anchor.side and not anchor.gate:
+        faults.append((f"{path}.side", "needs a gate"))
+    if anchor.zone and not anchor.gate:
+        faults.append((f"{path}.zone", "needs a gate: an anchor's own zone is its roadway's"))
+    elif anchor.zone and anchor.zone not in zones:
+        faults.append((f"{path}.zone", f"there is no zone {anchor.zone!r}{nearest(anchor.zone, zones)}"))
+
+
+def _sides(anchors: list[tuple[int, AnchorTable]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for _, anchor in anchors:
+        if anchor.gate:
+            found.setdefault(anchor.gate, set()).add(anchor.side)
+    return found
 
 
 def _check_place(

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -62,12 +62,16 @@ class DeviceTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnchorTable(msgspec.Struct, frozen=True, kw_only=True):
-    """`[[anchor]]`: a fixed positioning station."""
+    """`[[anchor]]`: a fixed positioning station: an anchor that ranges, a reader that hears, or a side of a gate."""
 
-    id: int
+    id: int = 0  # its number in the device's frames; of a reader, which antenna
     device: str
     roadway: str
     chainage_m: float
+    reach_m: float = 0.0  # of a reader without signal strength: how far it hears a tag
+    gate: str = ""  # two antennas with one gate and the sides "outer" and "inner" count who goes in and out
+    side: Literal["", "outer", "inner"] = ""
+    zone: str = ""  # what the gate counts people into; "" for the whole site
 
 
 def convert(kind: type[S], table: object, path: str, faults: Faults) -> S | None:

@@ -68,6 +68,33 @@ class Graph:
             int(owner[best]), float(chainage[best] + share[best] * span[best]), float(np.sqrt(distance[best]))
         )
 
+    def projections(self, x_m: float, y_m: float, z_m: float | None) -> tuple[Metres, Metres]:
+        """Return the nearest chainage on every roadway, and how far away it is; z None: heights are left out."""
+        start, step, _, chainage, span, owner = self._segments
+        if not len(owner):
+            return np.zeros(0), np.zeros(0)
+        axes = 2 if z_m is None else 3
+        offset, along = (np.array([x_m, y_m, z_m or 0.0]) - start)[:, :axes], step[:, :axes]
+        squared = np.einsum("ij,ij->i", along, along)
+        share = np.clip(np.einsum("ij,ij->i", offset, along) / np.where(squared > 0, squared, 1.0), 0.0, 1.0)
+        distance = np.linalg.norm(offset - share[:, None] * along, axis=1)
+        first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+        order = np.lexsort((distance, owner))[first]  # of each roadway the nearest piece
+        return chainage[order] + share[order] * span[order], distance[order]
+
+    def positions_on(self, roadway: NDArray[np.int32], chainage_m: Metres) -> Metres:
+        """Return x, y, z in metres [N, 3] of N places given by roadway index and chainage."""
+        places = zip(roadway.tolist(), chainage_m.tolist(), strict=True)
+        return np.array([self.position_on(*place) for place in places], np.float64).reshape(-1, 3)
+
+    def line(self, roadway: int) -> tuple[Metres, Metres]:
+        """Return the bends of a roadway as x, y, z [B, 3] and the chainage of each [B]."""
+        return self._lines[roadway], self._along[roadway]
+
+    def ends(self, roadway: int) -> tuple[int, int]:
+        """Return the junctions at chainage 0 and at the end, as indices."""
+        return self._ends[roadway]
+
     def distance_m(self, origin: Place, target: Place) -> float:
         """Return the shortest way on foot between two places in metres; inf when no walkable way joins them."""
         if not (self.walkable[origin.roadway] and self.walkable[target.roadway]):

@@ -20,6 +20,7 @@ GROUPS_MAX = 4_000
 DEVICES_MAX = 4_000
 ANCHORS_MAX = 1_000
 LIMITS_MAX = 16
+REACH_M_MAX = 1_000.0
 DECIMALS_MAX = 9
 _DATE = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
 
@@ -77,13 +78,17 @@ class GroupSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     points: tuple[str, ...]
 
 
-class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A fixed positioning station on a roadway."""
+class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A fixed positioning station on a roadway: an anchor that ranges, a reader that hears, or a side of a gate."""
 
-    id: int  # the anchor's number in its own network
+    id: int  # the anchor's number in its own network; of a reader, which antenna
     device: str
     roadway: str
     chainage_m: float
+    reach_m: float = 0.0  # a reader that tells no strength hears tags this far; 0: by strength or by range
+    gate: str = ""  # id of the gate it belongs to
+    side: Literal["", "outer", "inner"] = ""  # of a gate
+    zone: str = ""  # what the gate counts people into; "" for the whole site
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -255,6 +260,12 @@ def _anchor_faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield f"$.anchors[{place}].device", f"no device {anchor.device!r}"
         if not is_id(anchor.roadway) or not math.isfinite(anchor.chainage_m):
             yield f"$.anchors[{place}]", "roadway or chainage is not usable"
+        if not 0 <= anchor.reach_m <= REACH_M_MAX:
+            yield f"$.anchors[{place}].reach_m", f"not within 0 to {REACH_M_MAX:.0f}"
+        if any(text and not is_id(text) for text in (anchor.gate, anchor.zone)):
+            yield f"$.anchors[{place}]", "gate or zone is not an identifier"
+        if bool(anchor.gate) != bool(anchor.side) or (anchor.zone and not anchor.gate):
+            yield f"$.anchors[{place}]", "a gate needs a side, and only a gate has side and zone"
     for pair, times in Counter((anchor.device, anchor.id) for anchor in manifest.anchors).items():
         if times > 1:
             yield "$.anchors", f"anchor {pair[1]} of {pair[0]!r} twice"

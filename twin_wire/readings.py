@@ -60,6 +60,11 @@ class Method(IntEnum):
     NEAREST_ANCHOR = 1
     RANGES_PROJECTED = 2
     DEVICE = 3  # the positioning device computed x, y, z itself
+    RANGES_PLANE = 4  # three ranges or more solved freely in an open area, then brought to the nearest roadway
+    SIGNAL_STRENGTH = 5  # from how strongly fixed readers heard it
+    READER = 6  # within the reach of a reader, nothing finer
+    SATELLITE = 7  # a satellite receiver, autonomous or with differential corrections
+    SATELLITE_RTK = 8  # a satellite receiver with carrier phase, float or fixed
 
 
 class Event(NamedTuple):

@@ -10,7 +10,7 @@ import msgspec
 from twin_wire.errors import FormatError
 from twin_wire.ids import is_id, is_name
 from twin_wire.records import decode_record, encode_record
-from twin_wire.structure_faults import Fault, Table, find_faults
+from twin_wire.structure_faults import COORDINATE_M_MAX, Fault, Table, find_faults
 
 STRUCTURE_BYTES_MAX = 4 << 20  # of the JSON text, and of the body inflated
 ROWS_MAX = 20_000  # in any one table
@@ -101,6 +101,18 @@ class Pond(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     storage: tuple[tuple[float, float], ...] = ()  # level m, volume m³
 
 
+class Georeference(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the site's grid lies on the earth: one point known in both, WGS 84, and the direction of the grid's y."""
+
+    latitude_deg: float
+    longitude_deg: float
+    height_m: float = 0.0  # as the site's receivers give heights
+    azimuth_deg: float = 0.0  # of the grid's y axis, clockwise from true north
+    x_m: float = 0.0  # the same point in the grid
+    y_m: float = 0.0
+    z_m: float = 0.0
+
+
 class Structure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One version of a site; ids are stable across versions, names may be in any script."""
 
@@ -110,6 +122,7 @@ class Structure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     revision: int = 1
     kind: Literal["underground", "open_pit", "tailings"] = "underground"
     datum: str = ""  # what the grid means, e.g. "CGCS2000, 1985 height"
+    georeference: Georeference | msgspec.UnsetType = msgspec.UNSET  # left out: a document without it keeps its digest
     junctions: tuple[Junction, ...] = ()
     roadways: tuple[Roadway, ...] = ()
     zones: tuple[Zone, ...] = ()
@@ -221,3 +234,13 @@ def _head_faults(structure: Structure) -> Iterator[Fault]:
         yield "$.name", "name or datum is not a printable text"
     if not 0 <= structure.revision <= REVISION_MAX:
         yield "$.revision", f"not within 0 to {REVISION_MAX}"
+    if structure.georeference:
+        yield from _georeference_faults(structure.georeference)
+
+
+def _georeference_faults(georeference: Georeference) -> Iterator[Fault]:
+    most = {"latitude_deg": 89.0, "longitude_deg": 180.0, "height_m": 12_000.0, "azimuth_deg": 360.0}
+    for field in georeference.__struct_fields__:
+        limit = most.get(field, COORDINATE_M_MAX)
+        if not abs(getattr(georeference, field)) <= limit:
+            yield f"$.georeference.{field}", f"not within ±{limit:.0f}"
