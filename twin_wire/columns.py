@@ -178,18 +178,19 @@ def _add_up(lanes: Lanes, scale: Values | None) -> Values:
     zigzag = lanes.zigzag
     signed = zigzag.dtype.str.replace("u", "i")
     step = (zigzag >> 1).view(signed) ^ -(zigzag & 1).view(signed)
+    number = np.empty((len(step), step.shape[1] + 1))
     if len(step) < _LANES_FOR_ROWWISE:
-        number = np.empty((len(step), step.shape[1] + 1))
         number[:, 0], number[:, 1:] = lanes.first, step
         np.cumsum(number, axis=1, out=number)
-        return number if scale is None else np.divide(number, scale[:, None], out=number)
-    row = np.empty((step.shape[1] + 1, len(step)))
-    row[0], row[1:] = lanes.first, step.T
-    for before, this in pairwise(row):
-        np.add(before, this, out=this)
-    if scale is not None:
-        np.divide(row, scale, out=row)
-    return np.ascontiguousarray(row.T)
+    else:
+        # The sums of the differences alone fit a narrow type, which moves half to a quarter of the bytes.
+        narrow = 8 * zigzag.itemsize + step.shape[1].bit_length()
+        row = np.zeros(number.shape[::-1], np.int16 if narrow <= 16 else np.int32 if narrow <= 32 else np.float64)
+        row[1:] = step.T
+        for before, this in pairwise(row):
+            np.add(before, this, out=this)
+        np.add(row.T, lanes.first[:, None], out=number)
+    return number if scale is None else np.divide(number, scale[:, None], out=number)
 
 
 def _join_floats(kind: Bytes, starts: NDArray[np.intp], number: Values) -> Values:
