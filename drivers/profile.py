@@ -1,112 +1,106 @@
-"""Device profiles: what an instrument's registers mean, read from TOML with every fault at once."""
+"""Device profiles: what an instrument's registers mean, read from TOML with every fault at once.
 
-import math
+One file in `profiles/` per instrument. Every field is explained where it is declared (`profile_schema.py`); this is
+how they meet. Nothing is written down that no document says: each number has its `[[provenance]]`.
+
+    [modbus]
+    address_base = 40001       # the document's number of the first register: 0, 1, 40001 …; taken off every address.
+                               # "4xxxx" (or "4xxxxx"): the first digit names the table: 30005 is function 4, address 4
+    atomic = [[2000, 2003]]    # wire addresses read whole or not at all: a value and its status from one instant
+    singles = true             # quirks: one signal a request; `deaf_s` after power-up; `unmapped` = what holes answer
+    unmapped = "exception"
+
+    [[signal]]                 # value = (integer + offset) × multiplier / 10**decimals / divisor, one rounding in all
+    id = "gas"
+    quantity = "CO"            # twin_wire/quantity.py; the unit is the device's own
+    unit = "ppm"
+    function = 3
+    address = 40008
+    type = "u32"               # bool (functions 1, 2) i16 u16 i32 u32 i64 u64 f32 f64 bcd16 bcd32 bcd48 bcd64
+    order = "CDAB"             # A the most significant byte: CDAB swaps words, BADC bytes, DCBA both; any width
+    decimals = 1               # negative: the register counts tens, hundreds …
+    sentinels = [0xFFFFFFFF]   # "no value": quality SENTINEL, never a number
+    words = { 0 = "off", 1 = "on" }          # an enumeration; the value stays the number
+
+    bit = 3                    # one bit of the register; bits = [4, 7]: a field of it
+    weights = [1000, 1]        # two numbers of `type` in a row, the first counts thousands (split energy)
+    exponent = "scale"         # × 10**(the value of signal "scale"); `decimals` is then the resolution, as for floats
+    factor = "ratio"           # × (the value of signal "ratio"). A scale is read in one request with its value
+
+    [[companion]]              # a signal that says how good others are; the worst word wins; from BAD on no number
+    signal = "status"
+    of = ["gas"]               # left out: every signal that is nobody's companion or scale
+    bits = { 0 = "DEVICE_FAULT", 2 = "CALIBRATING" }     # while the bit is set
+    values = { 1 = "GOOD" }    # by number; `other` for the rest: a validity register, or the display's unit code
+    other = "BAD"
+    alive_s = 5                # a heartbeat: it has to change within this time, else STUCK
+    age = true                 # its value is the age of the data (unit s, min …): the sample's time moves back by it
+    stale_s = 3600             # with age: older data is UNCERTAIN
+
+    [[text]]                   # ASCII to know the instrument by; never a point
+    id = "serial"
+    address = 40100
+    registers = 8
+
+    [[verify]]                 # what a register is known to hold: `edge-agent identify` compares
+    address = 774
+    type = "f32"
+    expect = 123456.125        # or [lowest, highest], or for type = "text" how it begins
+
+    [[golden]]                 # an exchange the document prints, and the signals it means
+    request = "01 03 00 08 00 02 45 C9"
+    answer = "01 03 04 00 00 00 D1 3A 6F"
+    values = { gas = 20.9 }
+
+Alarm limits are no matter of a profile: the ruleset has them by quantity and the place the site gives in points.csv.
+"""
+
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from drivers.options import Faults, S, convert_table
+from drivers.profile_checks import profile_faults
+from drivers.profile_schema import (
+    BITS,
+    DECIMALS_MAX,
+    REFERENCE_BASES,
+    Companion,
+    Golden,
+    Head,
+    Modbus,
+    Profile,
+    Provenance,
+    Signal,
+    Text,
+    Verify,
+)
 from twin_wire.errors import ConfigError
-from twin_wire.ids import is_id
-from twin_wire.quantity import fits
+
+__all__ = [
+    "BITS",
+    "DECIMALS_MAX",
+    "PROFILES",
+    "Companion",
+    "Golden",
+    "Modbus",
+    "Profile",
+    "Provenance",
+    "Signal",
+    "Text",
+    "Verify",
+    "load_profile",
+    "profile_names",
+    "read_profile",
+]
 
 PROFILES = Path(__file__).parent / "profiles"
 PROFILE_BYTES_MAX = 1 << 20
 SIGNALS_MAX = 4096
-DECIMALS_MAX = 9  # what the wire can pack
-BITS = {"bool": 1, "i16": 16, "u16": 16, "i32": 32, "u32": 32, "i64": 64, "u64": 64, "f32": 32, "f64": 64}
-
-Address = Annotated[int, Meta(ge=0, le=65535)]
-Span = tuple[Address, Address]
-
-
-class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a number of this profile comes from."""
-
-    document: str
-    page: str = ""
-    note: str = ""
-
-
-class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which instrument this is and how far the profile has been proven."""
-
-    id: str
-    vendor: str
-    model: str
-    protocol: Literal["modbus", "linktrack"]
-    rung: Literal["documented", "simulated", "interop", "bench", "field"]
-
-
-class Modbus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How to talk to the instrument; addresses in the file lie `address_base` above those on the wire."""
-
-    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 9600
-    parity: Literal["N", "E", "O"] = "E"
-    stop_bits: Literal[1, 2] = 1
-    unit: Annotated[int, Meta(ge=0, le=255)] = 1
-    registers_max: Annotated[int, Meta(ge=1, le=125)] = 125  # Modbus Application Protocol 1.1b3, 6.3
-    address_base: Annotated[int, Meta(ge=0, le=65535)] = 0
-    turnaround_ms: Annotated[float, Meta(ge=0, le=120_000)] = 20
-    timeout_ms: Annotated[float, Meta(gt=0, le=180_000)] = 300
-    forbid: tuple[Span, ...] = ()  # wire addresses, both ends included
-    atomic: tuple[Span, ...] = ()
-
-
-class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One quantity of the instrument; value = register integer / 10**decimals / divisor, or the float itself."""
-
-    id: str
-    quantity: str
-    unit: str
-    function: Literal[0, 1, 2, 3, 4] = 0  # 0: the protocol has no registers
-    address: Annotated[int, Meta(ge=0, le=131_071)] = 0  # on the wire once read_profile has taken off address_base
-    type: Literal["bool", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64"] = "u16"
-    order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
-    decimals: Annotated[int, Meta(ge=0, le=DECIMALS_MAX)] = 0
-    divisor: Annotated[int, Meta(ge=1, le=10**9)] = 1
-    sentinels: tuple[int, ...] = ()
-    range: tuple[float, float] | None = None
-    name: str = ""
-
-    @property
-    def count(self) -> int:
-        """Return how many registers it takes (bits for coils and discrete inputs)."""
-        return 1 if self.function in (1, 2) else max(1, BITS[self.type] // 16)
-
-    @property
-    def point_decimals(self) -> int:
-        """Return the decimals of the value after the divisor: what the manifest declares."""
-        return self.decimals + (len(str(self.divisor - 1)) if self.divisor > 1 else 0)
-
-
-class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A question and answer on the wire (RTU, hex) and the values of signals they give; nan for a sentinel."""
-
-    request: str
-    answer: str
-    values: dict[str, float]
-
-
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """One instrument, checked; signal addresses are wire addresses."""
-
-    id: str
-    vendor: str
-    model: str
-    protocol: str
-    rung: str
-    provenance: tuple[Provenance, ...]
-    modbus: Modbus
-    signals: tuple[Signal, ...]
-    golden: tuple[Golden, ...] = ()
-
-    def signal(self, name: str) -> Signal | None:
-        """Return the signal of that id, None if there is none."""
-        return next((signal for signal in self.signals if signal.id == name), None)
+TABLES = ("signal", "provenance", "companion", "text", "verify", "golden")
+Addressed = TypeVar("Addressed", Signal, Text, Verify)
 
 
 def profile_names() -> list[str]:
@@ -137,7 +131,7 @@ def read_profile(data: bytes, name: str) -> Profile:
     faults: Faults = []
     profile = _build(tree, name, faults)
     if profile is not None:
-        faults += _faults(profile)
+        faults += profile_faults(profile)
     if faults or profile is None:
         path, message = faults[0]
         raise ConfigError(f"{name}: {path}: {message} ({len(faults)} faults)", faults=tuple(faults))
@@ -145,13 +139,15 @@ def read_profile(data: bytes, name: str) -> Profile:
 
 
 def _build(tree: dict[str, object], name: str, faults: Faults) -> Profile | None:
-    known = {"profile", "provenance", "modbus", "signal", "golden"}
-    faults += [(key, "unknown table") for key in sorted(tree.keys() - known)]
+    faults += [(key, "unknown table") for key in sorted(tree.keys() - {"profile", "modbus", *TABLES})]
     head = convert_table(tree.get("profile", {}), Head, "profile", faults)
     modbus = convert_table(tree.get("modbus", {}), Modbus, "modbus", faults)
-    provenance = _convert_each(tree.get("provenance", []), Provenance, "provenance", faults)
-    signals = _convert_each(tree.get("signal", []), Signal, "signal", faults)
-    golden = _convert_each(tree.get("golden", []), Golden, "golden", faults)
+    provenance = _convert_each(tree, "provenance", Provenance, faults)
+    signals = _convert_each(tree, "signal", Signal, faults)
+    companions = _convert_each(tree, "companion", Companion, faults)
+    texts = _convert_each(tree, "text", Text, faults)
+    verify = _convert_each(tree, "verify", Verify, faults)
+    golden = _convert_each(tree, "golden", Golden, faults)
     if head is None or modbus is None or faults:
         return None
     if head.id != name:
@@ -161,14 +157,12 @@ def _build(tree: dict[str, object], name: str, faults: Faults) -> Profile | None
     if not 0 < len(signals) <= SIGNALS_MAX and head.protocol == "modbus":
         faults.append(("signal", f"not within 1 to {SIGNALS_MAX} signals"))
     if head.protocol == "modbus":
-        moved = []
         for place, signal in enumerate(signals):
             if signal.function == 0:
                 faults.append((f"signal[{place}].function", "missing: 1 to 4"))
-            if not 0 <= signal.address - modbus.address_base <= 65536 - signal.count:
-                faults.append((f"signal[{place}].address", f"{signal.address} is not on the wire after address_base"))
-            moved.append(msgspec.structs.replace(signal, address=max(0, signal.address - modbus.address_base)))
-        signals = moved
+        signals = _on_the_wire(signals, "signal", modbus, faults)
+        texts = _on_the_wire(texts, "text", modbus, faults)
+        verify = _on_the_wire(verify, "verify", modbus, faults)
     return Profile(
         id=head.id,
         vendor=head.vendor,
@@ -178,74 +172,40 @@ def _build(tree: dict[str, object], name: str, faults: Faults) -> Profile | None
         provenance=tuple(provenance),
         modbus=modbus,
         signals=tuple(signals),
+        companions=_filled_in(companions, signals),
+        texts=tuple(texts),
+        verify=tuple(verify),
         golden=tuple(golden),
     )
 
 
-def _convert_each(items: object, kind: type[S], path: str, faults: Faults) -> list[S]:
+def _on_the_wire(items: list[Addressed], kind: str, modbus: Modbus, faults: Faults) -> list[Addressed]:
+    """Take `address_base` off every address."""
+    moved = []
+    for place, item in enumerate(items):
+        base = modbus.address_base
+        if isinstance(base, str):
+            base = REFERENCE_BASES[base].get(item.function, 0)
+        if not 0 <= item.address - base <= 65536 - item.count:
+            faults.append((f"{kind}[{place}].address", f"{item.address} is not on the wire after address_base"))
+        moved.append(msgspec.structs.replace(item, address=max(0, item.address - base)))
+    return moved
+
+
+def _filled_in(companions: list[Companion], signals: list[Signal]) -> tuple[Companion, ...]:
+    """Name the signals of a companion that names none."""
+    helpers = {companion.signal for companion in companions}
+    helpers |= {name for signal in signals for name in (signal.exponent, signal.factor) if name}
+    others = tuple(signal.id for signal in signals if signal.id not in helpers)
+    return tuple(
+        companion if companion.of else msgspec.structs.replace(companion, of=others) for companion in companions
+    )
+
+
+def _convert_each(tree: dict[str, object], path: str, kind: type[S], faults: Faults) -> list[S]:
+    items = tree.get(path, [])
     if not isinstance(items, list):
         faults.append((path, "not an array of tables"))
         return []
     made = [convert_table(item, kind, f"{path}[{place}]", faults) for place, item in enumerate(items)]
     return [item for item in made if item is not None]
-
-
-def _faults(profile: Profile) -> Faults:
-    found: Faults = []
-    if not is_id(profile.id):
-        found.append(("profile.id", "not an identifier"))
-    seen: set[str] = set()
-    for place, signal in enumerate(profile.signals):
-        if signal.id in seen:
-            found.append((f"signal[{place}].id", f"{signal.id!r} is there twice"))
-        seen.add(signal.id)
-        found += [(f"signal[{place}].{field}", message) for field, message in _signal_faults(signal, profile.modbus)]
-    for field in ("forbid", "atomic"):
-        for place, (first, last) in enumerate(getattr(profile.modbus, field)):
-            if first > last:
-                found.append((f"modbus.{field}[{place}]", "first is above last"))
-    for place, (first, last) in enumerate(profile.modbus.atomic):
-        if last - first + 1 > profile.modbus.registers_max:
-            found.append((f"modbus.atomic[{place}]", "longer than registers_max"))
-        if any(first <= high and low <= last for low, high in profile.modbus.forbid):
-            found.append((f"modbus.atomic[{place}]", "holds a forbidden register"))
-    for place, golden in enumerate(profile.golden):
-        for field in ("request", "answer"):
-            if not _is_hex(getattr(golden, field)):
-                found.append((f"golden[{place}].{field}", "not hexadecimal bytes"))
-        found += [(f"golden[{place}].values", f"no signal {key!r}") for key in golden.values if key not in seen]
-    return found
-
-
-def _signal_faults(signal: Signal, modbus: Modbus) -> Faults:
-    found: Faults = []
-    if not is_id(signal.id):
-        found.append(("id", "not an identifier"))
-    if not fits(signal.quantity, signal.unit):
-        found.append(("unit", f"{signal.unit!r} does not express {signal.quantity!r} (twin_wire/quantity.py)"))
-    if (signal.function in (1, 2)) != (signal.type == "bool") and signal.function:
-        found.append(("type", "bool goes with functions 1 and 2, numbers with 3 and 4"))
-    if signal.point_decimals > DECIMALS_MAX:
-        found.append(("decimals", f"more than {DECIMALS_MAX} together with the divisor"))
-    if signal.range is not None and not signal.range[0] < signal.range[1]:
-        found.append(("range", "low is not below high"))
-    if signal.range is not None and not all(map(math.isfinite, signal.range)):
-        found.append(("range", "not finite"))
-    bits = BITS[signal.type]
-    for place, sentinel in enumerate(signal.sentinels):
-        if not -(1 << (bits - 1)) <= sentinel < 1 << bits:
-            found.append((f"sentinels[{place}]", f"does not fit {bits} bits"))
-    if signal.function in (3, 4):
-        if signal.count > modbus.registers_max:
-            found.append(("type", "wider than registers_max"))
-        last = signal.address + signal.count - 1
-        if any(signal.address <= high and low <= last for low, high in modbus.forbid):
-            found.append(("address", "lies in a forbidden range"))
-    return found
-
-
-def _is_hex(text: str) -> bool:
-    try:
-        return bool(bytes.fromhex(text))
-    except ValueError:
-        return False
