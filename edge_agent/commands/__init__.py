@@ -1,0 +1,23 @@
+"""The commands of `edge-agent` as a table; a command's module is imported only when it is the one to run.
+
+A module of a command has `arguments(parser)`, which adds what the command takes, and `run(arguments) -> int`, which
+does it and returns the exit code. `edge_agent.commands.say` holds how it speaks.
+"""
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One command: its name, the module that holds it, and what it does in one line."""
+
+    name: str
+    module: str
+    text: str
+
+
+COMMANDS = (
+    Row("check", "edge_agent.commands.check", "check gateway.toml and everything it names; print what it will do"),
+    Row("doctor", "edge_agent.commands.doctor", "look at ports, permissions, clock, disk, keys and server"),
+    Row("enroll", "edge_agent.commands.enroll", "make this gateway's key from a voucher; needs no link"),
+    Row("run", "edge_agent.commands.run", "poll, seal and send until SIGTERM or Ctrl-C"),
+)

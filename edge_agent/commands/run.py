@@ -1,0 +1,17 @@
+"""`edge-agent run`: the gateway at work."""
+
+import argparse
+import asyncio
+
+from edge_agent.agent import work
+from edge_agent.commands.say import checked_config, config_argument
+from edge_agent.identity import load_identity
+
+arguments = config_argument
+
+
+def run(given: argparse.Namespace) -> int:
+    """Poll, seal and send until stopped."""
+    config = checked_config(given.config)
+    identity, key = load_identity(config)
+    return asyncio.run(work(config, identity, key))
