@@ -23,6 +23,7 @@ from drivers.link import (
     Exchange,
     Geodetic,
     Group,
+    History,
     Link,
     Pace,
     PointOptions,
@@ -44,6 +45,7 @@ __all__ = [
     "Exchange",
     "Geodetic",
     "Group",
+    "History",
     "Link",
     "Pace",
     "PointOptions",
@@ -64,7 +66,13 @@ __all__ = [
 DRIVERS = {
     "modbus-rtu": "drivers.modbus_rtu",
     "modbus-tcp": "drivers.modbus_tcp",
+    "modbus-tls": "drivers.modbus_tls",
+    "modbus-udp": "drivers.modbus_udp",
+    "modbus-ascii": "drivers.modbus_ascii",
+    "modbus-dial-in": "drivers.modbus_dial_in",
     "linktrack": "drivers.linktrack",
+    "ascii-line": "drivers.ascii_line",
+    "kj-file": "drivers.kj_file",
 }
 
 

@@ -50,6 +50,9 @@ class Line(Listener, Protocol):
     def write(self, data: bytes) -> None:
         """Send `data` at once; LinkError when the port is gone."""
 
+    def drop(self) -> None:
+        """Give up the connection, so that the next `open` makes a new one."""
+
 
 def char_time_s(baud: int, parity: str, stop_bits: int) -> float:
     """Return the time of one character on a serial line: start, 8 data, parity and stop bits."""

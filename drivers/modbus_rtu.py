@@ -12,10 +12,15 @@ from drivers.ports import address_of, line_of, listener_of, split_port
 from drivers.tcp_line import TcpOptions
 
 
-class RtuOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a line of Modbus RTU has beside its port."""
+class EchoOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a shared pair of wires may do."""
 
     echo: bool = False  # the adapter returns what we send (two-wire RS-485 without suppression)
+
+
+class RtuOptions(EchoOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a line of Modbus RTU has beside its port."""
+
     listen_only: bool = False  # another master owns this bus: nothing may ever be sent
 
 

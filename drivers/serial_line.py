@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import termios
 from typing import Annotated, Literal
 
 import msgspec
@@ -61,7 +62,7 @@ class SerialListener:
                 timeout=0,
                 exclusive=True,
             )
-        except (OSError, ValueError) as error:  # SerialException is an OSError
+        except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError, termios.error is not
             raise LinkError(f"cannot open {options.port}: {error}", "plugged in? used by another program?") from error
         try:
             if options.rs485:
@@ -134,3 +135,7 @@ class SerialLine(SerialListener):
             raise LinkError(f"{self._options.port} is gone: {error.strerror}", "unplugged?") from error
         if written != len(data):
             raise LinkError(f"{self._options.port} took {written} of {len(data)} bytes", "flow control held?")
+
+    def drop(self) -> None:
+        """Give up the port; the next `open` makes a new one."""
+        self.close()

@@ -68,7 +68,7 @@ class TcpListener:
             raise LinkError(f"cannot connect to {where}: {error.strerror or error}", "powered? cable?") from error
         if transport.is_closing():  # lost before we knew it: its connection_lost has nobody to tell
             raise LinkError(f"{where} hung up at once", "too many connections to it?")
-        _set_options(transport.get_extra_info("socket"))
+        set_tcp_options(transport.get_extra_info("socket"))
         self._transport = transport
 
     async def receive(self, until_s: float) -> Chunk:
@@ -102,6 +102,10 @@ class TcpLine(TcpListener):
             raise LinkError(f"{self._options.host}:{self._options.tcp_port} takes no bytes", "half-open connection?")
         self._transport.write(data)
 
+    def drop(self) -> None:
+        """Give up the connection; the next `open` makes a new one."""
+        self.close()
+
 
 class _Receiver(asyncio.Protocol):
     """Hands the bytes of one connection to its listener, as long as it is the current one."""
@@ -123,7 +127,8 @@ class _Receiver(asyncio.Protocol):
             self._listener._lose(LinkError(f"{options.host}:{options.tcp_port} is gone: {reason}"))
 
 
-def _set_options(connection: socket.socket) -> None:
+def set_tcp_options(connection: socket.socket) -> None:
+    """Let the kernel find a half-open peer, and send without delay."""
     # Not every platform has every option; none of them is needed for a healthy line.
     for level, name, value in (
         (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),

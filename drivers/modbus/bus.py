@@ -16,7 +16,7 @@ from twin_wire.errors import LinkError
 SLACK_S = 0.03  # what an operating system may hold back a byte, beside the turnaround
 DAMAGED_SILENCE_S = 0.02  # after so much silence an answer's worth of bytes without an answer is a damaged one
 SILENT_MAX = 3  # questions in a row without any byte: a TCP connection may be half open, so it is made anew
-REQUEST_CHARS, ANSWER_CHARS = 8, 5  # on a serial line, beside the data
+REQUEST_BYTES, ANSWER_BYTES = 8, 5  # on a serial line, beside the data
 TCP_REQUEST_S, TCP_REGISTER_S = 0.0002, 0.000_002
 
 
@@ -37,6 +37,7 @@ class Bus:
         self._line = line
         self._framing = framing
         self._reconnects = reconnects
+        self._byte_s = line.char_s * framing.chars_per_byte
         self._fence = Fence()
         self._lock = asyncio.Lock()
         self._last_byte_s = 0.0
@@ -54,15 +55,15 @@ class Bus:
 
     def cost(self, turnaround_s: float, bits: bool) -> Cost:
         """Return what a request, and one register or bit in it, occupies the line."""
-        char_s = self._line.char_s
-        if char_s == 0:
+        byte_s = self._byte_s
+        if byte_s == 0:
             return Cost(TCP_REQUEST_S + turnaround_s, TCP_REGISTER_S / (16 if bits else 1))
-        request_s = (REQUEST_CHARS + ANSWER_CHARS) * char_s + 2 * self._line.gap_s + turnaround_s
-        return Cost(request_s, char_s / 8 if bits else 2 * char_s)
+        request_s = (REQUEST_BYTES + ANSWER_BYTES) * byte_s + 2 * self._line.gap_s + turnaround_s
+        return Cost(request_s, byte_s / 8 if bits else 2 * byte_s)
 
     def budget_s(self, request: Request, turnaround: Turnaround) -> float:
         """Return the longest the exchange may take before it is given up, silences and doubt included."""
-        one = REQUEST_CHARS * self._line.char_s + turnaround.allowance_s + self._transfer_s(request) + self._line.gap_s
+        one = REQUEST_BYTES * self._byte_s + turnaround.allowance_s + self._transfer_s(request) + self._line.gap_s
         doubted = self._fence.in_doubt(request.unit, self.clock.monotonic_s())
         return 2 * one + turnaround.allowance_s if doubted else one
 
@@ -166,7 +167,7 @@ class Bus:
             else:
                 stats.rejected += 1
             if self._framing.broken() or (self._reconnects and self._silent >= SILENT_MAX):
-                self._line.close()
+                self._line.drop()
             raise LinkError(verdict.text)
         self._silent = 0
         turnaround.answered(max(0.0, answered.first_s - sent_s))
@@ -231,4 +232,4 @@ class Bus:
 
     def _transfer_s(self, request: Request) -> float:
         size = data_bytes(request) if isinstance(request, Read) else 250
-        return (size + ANSWER_CHARS) * self._line.char_s + SLACK_S
+        return (size + ANSWER_BYTES) * self._byte_s + SLACK_S

@@ -16,6 +16,7 @@ class Framing(Protocol):
     """One request in flight at a time; no I/O and no clock."""
 
     fenced: bool  # True where an answer carries nothing that ties it to its request
+    chars_per_byte: int  # how many characters on the line one byte of a frame takes
     noise_bytes: int  # thrown away so far
 
     def reset(self) -> None:

@@ -79,6 +79,7 @@ class RtuFraming:
     """The RTU frames of one line; with `echo` the line returns what we send before the answer."""
 
     fenced = True
+    chars_per_byte = 1
 
     def __init__(self, echo: bool = False) -> None:
         self.noise_bytes = 0

@@ -15,9 +15,11 @@ class TcpFraming:
     """The frames of one connection; transactions are counted, so an answer given up is known when it comes."""
 
     fenced = False
+    chars_per_byte = 1
 
-    def __init__(self) -> None:
+    def __init__(self, heartbeat: bytes = b"") -> None:
         self.noise_bytes = 0
+        self._heartbeat = heartbeat  # what may lie between two frames; none can begin with it
         self._buffer = bytearray()
         self._transaction = 0
         self._request: Request = Read(0, Function.READ_HOLDING_REGISTERS, 0, 1)
@@ -89,6 +91,8 @@ class TcpFraming:
     def _next(self) -> bytes | None:
         """Take the next whole frame off the stream."""
         buffer = self._buffer
+        while self._heartbeat and buffer.startswith(self._heartbeat):
+            del buffer[: len(self._heartbeat)]
         if len(buffer) < HEADER_BYTES or self._broken:
             return None
         length = buffer[4] << 8 | buffer[5]
@@ -102,3 +106,22 @@ class TcpFraming:
         frame = bytes(buffer[: 6 + length])
         del buffer[: 6 + length]
         return frame
+
+
+class DatagramFraming(TcpFraming):
+    """The same frames, one per datagram: what is not exactly one frame is thrown away and nothing is carried over."""
+
+    def stale(self, data: bytes) -> list[int]:
+        """Take a datagram that came with nothing in flight; return the unit of its frame."""
+        return super().stale(self._one(data))
+
+    def feed(self, data: bytes) -> Reply | None:
+        """Take a datagram; return the answer in flight if it is that."""
+        return super().feed(self._one(data))
+
+    def _one(self, data: bytes) -> bytes:
+        whole = len(data) > HEADER_BYTES and data[2:4] == b"\0\0" and 6 + (data[4] << 8 | data[5]) == len(data)
+        if whole and len(data) <= 6 + LENGTH_MAX:
+            return data
+        self.noise_bytes += len(data)
+        return b""

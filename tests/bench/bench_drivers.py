@@ -17,7 +17,7 @@ from drivers import DeviceOptions, PointOptions, open_link
 from drivers.modbus.decode import Decoder, Field
 from drivers.modbus.planner import Cost, Rules, plan, plan_cost_s
 from drivers.profile import Profile, Signal
-from tests.support.driver_stand_ins import modbus_profile
+from tests.support.modbus_stand_ins import modbus_profile
 from tests.support.modbus_peer import SystemClock
 
 ROUNDS = 5

@@ -11,7 +11,7 @@ import pytest
 
 from drivers import DeviceOptions, Link, PointOptions, Source, open_link
 from drivers.profile import Profile
-from tests.support.driver_stand_ins import TWO_GROUPS, modbus_profile, rtu_frame, two_sources
+from tests.support.modbus_stand_ins import TWO_GROUPS, modbus_profile, rtu_frame, two_sources
 from tests.support.modbus_peer import Device, Fault, RtuPeer, Sent, SystemClock, TcpPeer, honest
 from twin_wire.errors import DeviceError, LinkError
 from twin_wire.readings import Block, Quality

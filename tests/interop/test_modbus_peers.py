@@ -20,7 +20,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from drivers import DeviceOptions, Link, PointOptions, Source, open_link
 from drivers.modbus.link import ModbusLink
 from drivers.profile import Modbus, Profile, Signal
-from tests.support.driver_stand_ins import modbus_profile
+from tests.support.modbus_stand_ins import modbus_profile
 from tests.support.modbus_peer import SystemClock
 from tests.support.sim_lines import rtu_bus, serving, unit
 from twin_wire.errors import DeviceError, LinkError

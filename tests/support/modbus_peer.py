@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import pty
+import ssl
 import time
 import tty
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -141,8 +142,8 @@ class RtuPeer:
 class TcpPeer:
     """The same devices behind Modbus TCP; `port` is free after `serve` began."""
 
-    def __init__(self, device: Device, fault: Fault = honest) -> None:
-        self.device, self.fault = device, fault
+    def __init__(self, device: Device, fault: Fault = honest, tls: ssl.SSLContext | None = None) -> None:
+        self.device, self.fault, self.tls = device, fault, tls
         self.requests: list[bytes] = []
         self.connections = 0
         self.port = 0
@@ -151,7 +152,7 @@ class TcpPeer:
 
     @contextlib.asynccontextmanager
     async def serve(self) -> AsyncIterator["TcpPeer"]:
-        server = await asyncio.start_server(self._client, "127.0.0.1", self.port)
+        server = await asyncio.start_server(self._client, "127.0.0.1", self.port, ssl=self.tls)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
