@@ -1,7 +1,9 @@
 """Raw register bytes of scans into float64 columns and quality, by one gather of bytes per number format.
 
-value = integer / 10**decimals / divisor, computed as one division of whole numbers: the double nearest to the decimal
-number the device means. Floats are rounded to the declared resolution unless their point is raw.
+A whole number becomes the double nearest to the decimal number the device means: everything fixed in its scale is one
+division of whole numbers (of any size where a double first would make two roundings). Floats, and numbers whose scale
+is held in another register, are rounded to the declared resolution unless their point is raw. What is no number (a
+sentinel, a float that is none, a BCD digit above 9, a scale that is not good) is NaN with the reason as quality.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,17 +16,22 @@ from drivers.profile import BITS, Signal
 from twin_wire.readings import Qualities, Quality, Values
 
 Bytes = NDArray[np.uint8]
+Integers = NDArray[np.generic]
 EXACT_MAX = float(1 << 53)  # above, a double holds no digits behind the point, so rounding has nothing to do
+EXPONENT_MAX = 18
+POWERS = np.array([float(10**e) for e in range(EXPONENT_MAX + 1)])  # each exact
+DIGITS_OF_BYTE = np.array([high * 10 + low for high in range(16) for low in range(16)], np.int64)
+IS_BCD = np.array([high < 10 and low < 10 for high in range(16) for low in range(16)])
 
 # Where on the wire the bytes of a number lie, most significant first: as is, words swapped, bytes swapped, both.
 BIG_ENDIAN_BYTES: dict[str, Callable[[int], list[int]]] = {
     "ABCD": lambda size: list(range(size)),
-    "CDAB": lambda size: [place ^ (size - 2) for place in range(size)],
+    "CDAB": lambda size: [size - 2 - place + 2 * (place % 2) for place in range(size)],
     "BADC": lambda size: [place ^ 1 for place in range(size)],
     "DCBA": lambda size: list(range(size))[::-1],
 }
-SENTINEL, OVER_RANGE, UNDER_RANGE = map(np.uint8, (Quality.SENTINEL, Quality.OVER_RANGE, Quality.UNDER_RANGE))
-_NONE = np.zeros((1, 1), np.bool_)
+GOOD, BAD, SENTINEL = map(np.uint8, (Quality.GOOD, Quality.BAD, Quality.SENTINEL))
+OVER_RANGE, UNDER_RANGE = map(np.uint8, (Quality.OVER_RANGE, Quality.UNDER_RANGE))
 
 
 class Field(NamedTuple):
@@ -39,30 +46,46 @@ class _Format(NamedTuple):
     """All fields of one number format: which columns they are and how their bytes become values."""
 
     columns: NDArray[np.intp]  # [K]
-    gather: NDArray[np.intp]  # [K * size] bytes, least significant first
-    kind: str  # numpy type, "bit" for bits
+    gather: NDArray[np.intp]  # [K * parts * size] bytes, least significant first
+    kind: str  # numpy type, "bit" for bits, "bcd" for decimal digits
+    size: int  # bytes of one part
+    shifts: tuple[Integers, Integers] | None  # [K] up, then down: what is left is the field of bits
+    weights: NDArray[np.int64] | None  # [K, parts]
+    moves: tuple[Values, Values] | None  # [K] add, then multiply by
     scale: Values  # [K] divide by
+    exact: list[tuple[int, int, int]]  # [K] the three as whole numbers, empty if a double always holds the result
     grid: Values  # [K] 10**decimals to round to, 0 leaves the number alone
     rounds: bool  # whether any is above 0
     sentinels: NDArray[np.uint64]  # [K, S] raw patterns, filled up with 0
     in_use: NDArray[np.bool_]  # [K, S] which of them are meant
 
 
+class _Scales(NamedTuple):
+    """The columns whose scale lies in other columns; -1 where they have none of the kind."""
+
+    columns: NDArray[np.intp]  # [K]
+    exponent: NDArray[np.intp]  # [K] the column that holds it
+    factor: NDArray[np.intp]  # [K]
+    grid: Values  # [K, 1]
+
+
 class Decoder:
-    """Decodes scans of one layout: T rows of bytes into C columns, in the order of the fields."""
+    """Decodes scans of one layout: T rows of bytes into C columns, in the order of the fields.
+
+    A field whose signal names another as its scale needs that one among the fields; without it its quality is BAD.
+    """
 
     def __init__(self, fields: Sequence[Field]) -> None:
         self._columns = len(fields)
-        kinds: dict[str, list[int]] = {}
+        kinds: dict[tuple[str, int], list[int]] = {}
         for column, field in enumerate(fields):
-            kinds.setdefault("bit" if field.signal.type == "bool" else field.signal.type, []).append(column)
-        self._formats = [
-            _format(kind, columns, [fields[column] for column in columns]) for kind, columns in kinds.items()
-        ]
+            kinds.setdefault((field.signal.type, len(field.signal.weights)), []).append(column)
+        self._formats = [_format(columns, [fields[column] for column in columns]) for columns in kinds.values()]
         ranges = [field.signal.range or (-np.inf, np.inf) for field in fields]
         self._low = np.array([low for low, _ in ranges])[:, None]
         self._high = np.array([high for _, high in ranges])[:, None]
         self._has_range = any(field.signal.range for field in fields)
+        self._scales = _scales(fields)
 
     def decode(self, scans: Bytes) -> tuple[Values, Qualities]:
         """Return value and quality [C, T] of scans [T, bytes]; a bad sample holds the canonical NaN."""
@@ -70,37 +93,44 @@ class Decoder:
         quality = np.zeros(value.shape, np.uint8)
         with np.errstate(invalid="ignore", over="ignore"):  # a signalling NaN, a float near the end of its scale
             for form in self._formats:
-                numbers, sentinel = _numbers(form, scans)
+                numbers, wrong = _numbers(form, scans)
                 value[form.columns] = numbers.T
-                if sentinel is not None:
-                    quality[form.columns] = sentinel.T * SENTINEL
+                if wrong is not None:
+                    quality[form.columns] = wrong.T
+            if self._scales is not None:
+                _apply_scales(self._scales, value, quality)
         if self._has_range:
             quality[value > self._high] = OVER_RANGE
             quality[value < self._low] = UNDER_RANGE
+            if self._scales is not None:
+                _distrust_scales(self._scales, value, quality)
         return value, quality
 
 
-def _format(kind: str, columns: list[int], fields: list[Field]) -> _Format:
+def _format(columns: list[int], fields: list[Field]) -> _Format:
     signals = [field.signal for field in fields]
-    size = 1 if kind == "bit" else BITS[kind] // 8
+    name, bits = signals[0].type, BITS[signals[0].type]
+    size, parts = max(1, bits // 8), max(1, len(signals[0].weights))
+    kind = {"bool": "bit", "f32": "<f4", "f64": "<f8"}.get(name) or ("bcd" if name[0] == "b" else f"<{name[0]}{size}")
     gather: list[int] = []
     for field in fields:
-        if kind == "bit":
-            gather.append(field.offset)
-        else:
-            order = BIG_ENDIAN_BYTES[field.signal.order](size)
-            gather += [field.offset + place for place in reversed(order)]
-    floats = kind in ("f32", "f64")
-    grid = [0.0 if field.raw else 10.0**field.signal.point_decimals for field in fields]
-    if not floats:  # an integer already lies on its decimal grid, unless its divisor is no power of ten
-        grid = [step if _leaves_grid(signal) else 0.0 for step, signal in zip(grid, signals, strict=True)]
-    most = max((len(signal.sentinels) for signal in signals), default=0)
+        order = [0] if kind == "bit" else BIG_ENDIAN_BYTES[field.signal.order](size)
+        gather += [field.offset + part * size + place for part in range(parts) for place in reversed(order)]
+    grid = [0.0 if field.raw or not _leaves_grid(field.signal) else _grid(field.signal) for field in fields]
+    most = max(len(signal.sentinels) for signal in signals)
     mask = (1 << (size * 8)) - 1
+    moved = [(signal.offset, signal.numerator, signal.denominator) for signal in signals]
+    moves = np.array([(float(add), float(times)) for add, times, _ in moved]).T
     return _Format(
         np.array(columns, np.intp),
         np.array(gather, np.intp),
-        {"bit": "bit", "f32": "<f4", "f64": "<f8"}.get(kind) or f"<{kind[0]}{size}",
-        np.array([float(signal.divisor) * (1.0 if floats else 10.0**signal.decimals) for signal in signals]),
+        kind,
+        size,
+        _shifts(signals, bits, kind),
+        np.array([signal.weights for signal in signals], np.int64) if signals[0].weights else None,
+        (moves[0], moves[1]) if any(move[:2] != (0, 1) for move in moved) else None,
+        np.array([float(divide) for _, _, divide in moved]),
+        moved if any(_magnitude(signal) >= EXACT_MAX for signal in signals) else [],
         np.array(grid),
         any(grid),
         np.array([[s & mask for s in signal.sentinels] + [0] * (most - len(signal.sentinels)) for signal in signals])
@@ -110,43 +140,104 @@ def _format(kind: str, columns: list[int], fields: list[Field]) -> _Format:
     )
 
 
+def _grid(signal: Signal) -> float:
+    tens = signal.decimals < 0 and signal.point_decimals == 0
+    return float(10.0 ** (signal.decimals if tens else signal.point_decimals))
+
+
 def _leaves_grid(signal: Signal) -> bool:
-    return signal.divisor != int(10 ** (signal.point_decimals - signal.decimals))
+    """Tell whether a value has to be rounded: a whole number lies on its grid, but a divisor of 3600 takes it off."""
+    if signal.exponent or signal.factor:
+        return False  # rounded once its scale is known
+    decimal = signal.divisor in (1, 10 ** len(str(signal.divisor - 1)))
+    return signal.type in ("f32", "f64") or not decimal
 
 
-def _numbers(form: _Format, scans: Bytes) -> tuple[Values, NDArray[np.bool_] | None]:
-    """Return the fields' values [T, K] and which of them are sentinels (None: none is)."""
+def _magnitude(signal: Signal) -> int:
+    """Return what the whole number before the division stays below; 0 for floats."""
+    if signal.type in ("f32", "f64"):
+        return 0
+    low, high = signal.field or (0, BITS[signal.type] - 1)
+    return ((sum(map(abs, signal.weights)) or 1) * (1 << (high - low + 1)) + abs(signal.offset)) * abs(signal.numerator)
+
+
+def _shifts(signals: list[Signal], bits: int, kind: str) -> tuple[Integers, Integers] | None:
+    if all(signal.field is None for signal in signals):
+        return None
+    fields = [signal.field or (0, bits - 1) for signal in signals]
+    up = [bits - 1 - high for _, high in fields]
+    return np.array(up, kind), np.array([low + n for (low, _), n in zip(fields, up, strict=True)], kind)
+
+
+def _numbers(form: _Format, scans: Bytes) -> tuple[Values, Qualities | None]:
+    """Return the fields' values [T, K] and the quality of those that are none (None: all are numbers)."""
     gathered = np.take(scans, form.gather, axis=1)
     if form.kind == "bit":
         return gathered.astype(np.float64), None
-    plain = gathered.view(form.kind)
-    if form.kind[1] == "f":
-        numbers = plain.astype(np.float64)
-        sentinel = ~np.isfinite(numbers)
+    wrong: NDArray[np.bool_] | None = None
+    if form.kind == "bcd":
+        digits = gathered.reshape(scans.shape[0], -1, form.size)
+        numbers = _divide(form, (DIGITS_OF_BYTE[digits] * 100 ** np.arange(form.size)).sum(axis=2))
+        wrong = ~IS_BCD[digits].all(axis=2)
+    elif form.kind[1] == "f":
+        numbers = gathered.view(form.kind).astype(np.float64)
+        wrong = ~np.isfinite(numbers)
+        if form.moves is not None:
+            numbers = (numbers + form.moves[0]) * form.moves[1]
         numbers /= form.scale
     else:
-        numbers = _divide(plain, form.scale)
-        sentinel = _NONE
+        numbers = _divide(form, gathered.view(form.kind))
     if form.rounds:
         numbers = _round(numbers, form.grid)
-    if form.in_use.size:
-        patterns = gathered.view(f"<u{plain.dtype.itemsize}").astype(np.uint64)
-        sentinel = sentinel | ((patterns[:, :, None] == form.sentinels) & form.in_use).any(axis=2)
-    if sentinel is _NONE or not sentinel.any():
+    sentinel = _are_sentinels(form, gathered) if form.in_use.size else None
+    if wrong is not None and form.weights is not None:
+        wrong = wrong.reshape(*numbers.shape, -1).any(axis=2)
+    return _without(numbers, wrong, sentinel, BAD if form.kind == "bcd" else SENTINEL)
+
+
+def _without(
+    numbers: Values, wrong: NDArray[np.bool_] | None, sentinel: NDArray[np.bool_] | None, why: np.uint8
+) -> tuple[Values, Qualities | None]:
+    if (wrong is None or not wrong.any()) and (sentinel is None or not sentinel.any()):
         return numbers, None
-    numbers[sentinel] = np.nan
-    return numbers, sentinel
+    quality = np.zeros(numbers.shape, np.uint8)
+    if wrong is not None:
+        quality[wrong] = why
+    if sentinel is not None:
+        quality[sentinel] = SENTINEL
+    numbers[quality != GOOD] = np.nan
+    return numbers, quality
 
 
-def _divide(integers: NDArray[np.generic], scale: Values) -> Values:
-    """Return integers / scale, each the double nearest to the true quotient."""
+def _are_sentinels(form: _Format, gathered: Bytes) -> NDArray[np.bool_]:
+    """Tell which fields [T, K] hold a sentinel in any of their parts."""
+    if form.kind == "bcd":
+        wide = gathered.reshape(gathered.shape[0], -1, form.size).astype(np.uint64)
+        patterns = (wide << (8 * np.arange(form.size)).astype(np.uint64)).sum(axis=2, dtype=np.uint64)
+    else:
+        patterns = gathered.view(f"<u{form.size}").astype(np.uint64)
+    parts = patterns.reshape(gathered.shape[0], len(form.columns), -1, 1)
+    found: NDArray[np.bool_] = ((parts == form.sentinels[:, None, :]) & form.in_use[:, None, :]).any(axis=(2, 3))
+    return found
+
+
+def _divide(form: _Format, integers: Integers) -> Values:
+    """Return (integers + offset) × multiplier / scale, each the double nearest to the true quotient."""
+    if form.shifts is not None:
+        integers = integers << form.shifts[0] >> form.shifts[1]  # type: ignore[operator]
+    if form.weights is not None:
+        integers = (integers.astype(np.int64).reshape(-1, *form.weights.shape) * form.weights).sum(axis=2)
     numbers = integers.astype(np.float64)
-    if integers.dtype.itemsize == 8 and (np.abs(numbers) >= EXACT_MAX).any():
+    if form.moves is not None:
+        numbers = (numbers + form.moves[0]) * form.moves[1]
+    if form.exact and (np.abs(numbers) >= EXACT_MAX).any():
         # Python divides whole numbers of any size with one rounding; a double first would make it two.
-        divisors = [int(step) for step in scale]
-        rows = [[n / d for n, d in zip(row, divisors, strict=True)] for row in integers.tolist()]
+        rows = [
+            [(n + add) * times / divide for n, (add, times, divide) in zip(row, form.exact, strict=True)]
+            for row in integers.tolist()
+        ]
         return np.array(rows, np.float64)
-    numbers /= scale
+    numbers /= form.scale
     return numbers
 
 
@@ -154,5 +245,50 @@ def _round(numbers: Values, grid: Values) -> Values:
     """Return numbers at the grid's resolution where grid > 0, half to even; without negative zeros there."""
     steps = np.rint(numbers * grid)
     keeps = ~(np.abs(steps) < EXACT_MAX) | (grid == 0)
-    rounded = steps / np.maximum(grid, 1.0) + 0.0
+    rounded = steps / np.where(grid == 0, 1.0, grid) + 0.0
     return np.where(keeps, numbers, rounded) if keeps.any() else rounded
+
+
+def _scales(fields: Sequence[Field]) -> _Scales | None:
+    place_of = {field.signal.id: column for column, field in reversed(list(enumerate(fields)))}
+    columns = [column for column, field in enumerate(fields) if field.signal.exponent or field.signal.factor]
+    if not columns:
+        return None
+    signals = [fields[column].signal for column in columns]
+    missing = len(fields)  # a column that does not exist
+    return _Scales(
+        np.array(columns, np.intp),
+        np.array([place_of.get(s.exponent, missing) if s.exponent else -1 for s in signals], np.intp),
+        np.array([place_of.get(s.factor, missing) if s.factor else -1 for s in signals], np.intp),
+        np.array([[0.0 if fields[c].raw else _grid(s)] for c, s in zip(columns, signals, strict=True)]),
+    )
+
+
+def _apply_scales(scales: _Scales, value: Values, quality: Qualities) -> None:
+    """Scale the columns in place by what the others hold; without a good scale there is no number."""
+    rows = value.shape[1]
+    ones, lost = np.ones((1, rows)), np.full((1, rows), np.nan)
+    numbers = value[scales.columns]
+    holds = np.concatenate((value, lost, np.zeros((1, rows))))  # an index of -1 finds the exponent 0
+    exponent = holds[scales.exponent]
+    beyond = ~(np.abs(exponent) <= EXPONENT_MAX)
+    power = POWERS[np.where(beyond, 0.0, np.abs(exponent)).astype(np.intp)]
+    numbers = np.where(exponent < 0, numbers / power, numbers * power)
+    numbers *= np.concatenate((value, lost, ones))[scales.factor]
+    numbers = _round(numbers, scales.grid)
+    numbers[beyond] = np.nan
+    lacking = ~np.isfinite(numbers)
+    numbers[lacking] = np.nan
+    value[scales.columns] = numbers
+    quality[scales.columns] = np.where(lacking, np.maximum(quality[scales.columns], BAD), quality[scales.columns])
+    _distrust_scales(scales, value, quality)
+
+
+def _distrust_scales(scales: _Scales, value: Values, quality: Qualities) -> None:
+    """Take away the numbers whose scale is not good itself, and say why."""
+    known = np.concatenate((quality, np.zeros((2, quality.shape[1]), np.uint8)))
+    worst = np.maximum(known[scales.exponent], known[scales.factor])
+    doubted = worst != GOOD
+    if doubted.any():
+        value[scales.columns] = np.where(doubted, np.nan, value[scales.columns])
+        quality[scales.columns] = np.where(doubted, np.maximum(worst, BAD), quality[scales.columns])
