@@ -1,5 +1,6 @@
 """What a driver is to the agent: the protocols, the options it is given, and the columns it hands back."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -52,6 +53,12 @@ class Group(NamedTuple):
     points: tuple[str, ...]
 
 
+class History(NamedTuple):
+    """Rows older than some handed over before: for the record only, they say nothing about now."""
+
+    block: Block
+
+
 class Ranges(NamedTuple):
     """Distances between worn tags and fixed anchors, N rows, all heard through one device."""
 
@@ -97,7 +104,7 @@ class Geodetic(NamedTuple):
     rtk: NDArray[np.uint8]  # 0 autonomous, 1 differential, 2 RTK float, 3 RTK fixed
 
 
-Arrival = Block | Ranges | Positions | Sightings | Geodetic
+Arrival = Block | History | Ranges | Positions | Sightings | Geodetic
 
 
 class Stats(msgspec.Struct):
@@ -179,12 +186,15 @@ class Link(Protocol):
 
 
 def poll_groups(devices: Sequence[DeviceOptions], points: Sequence[PointOptions]) -> tuple[Group, ...]:
-    """Sort points into groups of one device and one period, keeping their order; ConfigError with every fault."""
+    """Sort points into groups of one device and one period, keeping their order; ConfigError with every fault.
+
+    Where every signal has a time of its own, each point is a group.
+    """
     found: list[tuple[str, str]] = []
     known = {device.id: device for device in devices}
     if len(known) < len(devices):
         found.append(("devices", "two devices have one id"))
-    members: dict[tuple[str, float], list[str]] = {}
+    members: dict[tuple[str, float, str], list[str]] = {}
     seen: set[str] = set()
     for place, point in enumerate(points):
         path = f"points[{place}]"
@@ -200,11 +210,15 @@ def poll_groups(devices: Sequence[DeviceOptions], points: Sequence[PointOptions]
         period_s = device.period_s if point.period_s is None else point.period_s
         if not 0 < period_s <= 86_400:
             found.append((f"{path}.period_s", "not within 0 to 86400 s"))
-        members.setdefault((device.id, period_s), []).append(point.id)
+        alone = point.id if device.profile.own_times else ""
+        members.setdefault((device.id, period_s, alone), []).append(point.id)
     if found:
         raise ConfigError(f"{found[0][0]}: {found[0][1]} ({len(found)} faults)", faults=tuple(found))
-    periods = [device for device, _ in members]
-    return tuple(
-        Group(device if periods.count(device) == 1 else f"{device}:{period_s:g}", device, period_s, tuple(ids))
-        for (device, period_s), ids in members.items()
-    )
+    groups: list[Group] = []
+    counts = Counter(owner for owner, _, _ in members)
+    for (owner, period_s, alone), ids in members.items():
+        name = f"{owner}:{period_s:g}" if counts[owner] > 1 else owner
+        if alone:
+            name = f"{owner}:{sum(group.device == owner for group in groups)}"
+        groups.append(Group(name, owner, period_s, tuple(ids)))
+    return tuple(groups)

@@ -47,6 +47,9 @@ how they meet. Nothing is written down that no document says: each number has it
     type = "f32"
     expect = 123456.125        # or [lowest, highest], or for type = "text" how it begins
 
+    [line]                     # of an instrument that prints lines by itself: line_pattern.py
+    pattern = "Q,{wind_direction?},{wind_speed?},M,{status},"
+
     [[golden]]                 # an exchange the document prints, and the signals it means
     request = "01 03 00 08 00 02 45 C9"
     answer = "01 03 04 00 00 00 D1 3A 6F"
@@ -61,6 +64,7 @@ from typing import TypeVar
 
 import msgspec
 
+from drivers.line_pattern import LineFormat
 from drivers.options import Faults, S, convert_table
 from drivers.profile_checks import profile_faults
 from drivers.profile_schema import (
@@ -139,7 +143,7 @@ def read_profile(data: bytes, name: str) -> Profile:
 
 
 def _build(tree: dict[str, object], name: str, faults: Faults) -> Profile | None:
-    faults += [(key, "unknown table") for key in sorted(tree.keys() - {"profile", "modbus", *TABLES})]
+    faults += [(key, "unknown table") for key in sorted(tree.keys() - {"profile", "modbus", "line", *TABLES})]
     head = convert_table(tree.get("profile", {}), Head, "profile", faults)
     modbus = convert_table(tree.get("modbus", {}), Modbus, "modbus", faults)
     provenance = _convert_each(tree, "provenance", Provenance, faults)
@@ -148,6 +152,7 @@ def _build(tree: dict[str, object], name: str, faults: Faults) -> Profile | None
     texts = _convert_each(tree, "text", Text, faults)
     verify = _convert_each(tree, "verify", Verify, faults)
     golden = _convert_each(tree, "golden", Golden, faults)
+    line = convert_table(tree["line"], LineFormat, "line", faults) if "line" in tree else None
     if head is None or modbus is None or faults:
         return None
     if head.id != name:
@@ -176,6 +181,7 @@ def _build(tree: dict[str, object], name: str, faults: Faults) -> Profile | None
         texts=tuple(texts),
         verify=tuple(verify),
         golden=tuple(golden),
+        line=line,
     )
 
 

@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+from drivers.line_pattern import line_faults
 from drivers.options import Faults
 from drivers.profile_schema import BITS, DECIMALS_MAX, Companion, Modbus, Profile, Signal, Text, Verify
 from twin_wire.ids import is_id
@@ -25,6 +26,7 @@ def profile_faults(profile: Profile) -> Faults:
         faults = _signal_faults(signal, profile.modbus) + _scale_faults(signal, profile)
         found += [(f"signal[{place}].{field}", message) for field, message in faults]
     found += _range_faults(profile.modbus)
+    found += line_faults(profile.line, profile.protocol, [signal.id for signal in profile.signals])
     for place, golden in enumerate(profile.golden):
         for field in ("request", "answer"):
             if not _is_hex(getattr(golden, field)):

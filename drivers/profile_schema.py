@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from drivers.line_pattern import LineFormat
+
 Address = Annotated[int, Meta(ge=0, le=65535)]
 Printed = Annotated[int, Meta(ge=0, le=465_536)]  # as the document prints it, before address_base
 Span = tuple[Address, Address]
@@ -43,7 +45,7 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     vendor: str
     model: str
-    protocol: Literal["modbus", "linktrack"]
+    protocol: Literal["modbus", "linktrack", "ascii-line", "kj-file"]
     rung: Literal["documented", "simulated", "interop", "bench", "field"]
 
 
@@ -192,10 +194,18 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     texts: tuple[Text, ...] = ()
     verify: tuple[Verify, ...] = ()
     golden: tuple[Golden, ...] = ()
+    line: LineFormat | None = None  # of an instrument that prints lines
+
+    @property
+    def own_times(self) -> bool:
+        """Tell whether every signal comes with a time of its own, so that no two points share a row."""
+        return self.protocol == "kj-file"
 
     def signal(self, name: str) -> Signal | None:
-        """Return the signal of that id, None if there is none."""
-        return next((signal for signal in self.signals if signal.id == name), None)
+        """Return the signal of that id, None if there is none; of a host: `<signal>:<its code there>`."""
+        kind = name.partition(":")[0] if self.own_times else name
+        found = next((signal for signal in self.signals if signal.id == kind), None)
+        return msgspec.structs.replace(found, id=name) if found is not None and kind != name else found
 
     def age_of(self, name: str) -> str:
         """Return the id of the signal that holds the age of this one's data, "" if none does."""
