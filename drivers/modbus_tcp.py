@@ -1,8 +1,10 @@
 """The link kind `modbus-tcp`: one connection to a device or gateway, shared by every unit behind it."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from drivers.link import Clock, Link
 from drivers.modbus.bus import Bus
@@ -19,6 +21,7 @@ class ListenOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """What a Modbus TCP link has beside its address."""
 
     listen_only: bool = False
+    window: Annotated[int, Meta(ge=1, le=16)] = 1  # questions at once; many devices drop or mix up all but the first
 
 
 def check_options(options: Mapping[str, object]) -> str:
@@ -31,4 +34,4 @@ async def open_link(options: Mapping[str, object], clock: Clock) -> Link:
     tcp, listen = split_options(options, TcpOptions, ListenOptions)
     if listen.listen_only:
         return ModbusListener(TcpListener(tcp, clock))
-    return ModbusLink(Bus(TcpLine(tcp, clock), TcpFraming(), clock, reconnects=True), UNIT_MAX)
+    return ModbusLink(Bus(TcpLine(tcp, clock), TcpFraming(), clock, True, listen.window), UNIT_MAX)

@@ -1,7 +1,7 @@
 """One question and its answer at a time on one line: waiting for silence, sending, listening, giving up."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from drivers.line import Line
@@ -10,6 +10,7 @@ from drivers.modbus.fence import Fence
 from drivers.modbus.framing import Framing
 from drivers.modbus.pdu import Read, Reply, Request, data_bytes
 from drivers.modbus.planner import Cost
+from drivers.modbus.tcp import TcpFraming
 from drivers.modbus.turnaround import Turnaround
 from twin_wire.errors import LinkError
 
@@ -26,12 +27,13 @@ class Answered(NamedTuple):
     reply: Reply
     sent_s: float
     first_s: float
+    question: bytes
 
 
 class Bus:
     """The line, its framing and its memory of failures; one exchange at a time."""
 
-    def __init__(self, line: Line, framing: Framing, clock: Clock, reconnects: bool) -> None:
+    def __init__(self, line: Line, framing: Framing, clock: Clock, reconnects: bool, window: int = 1) -> None:
         self.clock = clock
         self.question = b""  # what the newest exchange sent last, for the raw view
         self._line = line
@@ -42,12 +44,22 @@ class Bus:
         self._lock = asyncio.Lock()
         self._last_byte_s = 0.0
         self._silent = 0
+        self._window = window
+        self._narrow: set[int] = set()  # units that did not answer all of several questions
         self._waiting_for: dict[int, Stats] = {}  # who gave up on a unit last
 
     @property
     def connected(self) -> bool:
         """Tell whether the port is open."""
         return self._line.connected
+
+    def window(self, unit: int) -> int:
+        """Return how many questions `unit` may be asked at once."""
+        return 1 if unit in self._narrow or not isinstance(self._framing, TcpFraming) else self._window
+
+    def narrow(self) -> frozenset[int]:
+        """Return the units that are asked one question at a time because they lost one of several."""
+        return frozenset(self._narrow)
 
     def quiet_until_s(self, unit: int) -> float:
         """Return when `unit` may be asked again."""
@@ -76,18 +88,60 @@ class Bus:
         allowed: Callable[[int, int], bool],
     ) -> Answered:
         """Return the answer to `request`, an exception included; LinkError if none can be trusted by `deadline_s`."""
-        if self._lock.locked():
-            try:
-                async with asyncio.timeout(max(0.0, deadline_s - self.clock.monotonic_s())):
-                    await self._lock.acquire()
-            except TimeoutError as error:
-                raise LinkError("the line was busy until the deadline") from error
-        else:
-            await self._lock.acquire()
+        await self._acquire(deadline_s)
         try:
             return await self._exchange(request, turnaround, stats, deadline_s, allowed)
         finally:
             self._lock.release()
+
+    async def exchange_ahead(
+        self, requests: Sequence[Read], turnaround: Turnaround, stats: Stats, deadline_s: float
+    ) -> list[Answered | None]:
+        """Ask one unit several questions, at most its window unanswered; None for each without its own answer.
+
+        An answer that is missing makes the unit's window 1 from now on. LinkError when the connection is lost.
+        """
+        framing, unit = self._framing, requests[0].unit
+        assert isinstance(framing, TcpFraming), "only transactions tell several answers apart"
+        await self._acquire(deadline_s)
+        try:
+            self.question = b""
+            await self._settle(requests[0], turnaround, stats, deadline_s)
+            answers: list[Answered | None] = [None] * len(requests)
+            sent: dict[int, tuple[int, float, bytes]] = {}
+            asked = 0
+            while asked < len(requests) or sent:
+                while asked < len(requests) and len(sent) < self._window:
+                    transaction, frame = framing.begin_ahead(requests[asked])
+                    self._line.write(frame)
+                    sent[transaction] = asked, self.clock.monotonic_s(), frame
+                    asked += 1
+                oldest_s = min(sent_s for _, sent_s, _ in sent.values())
+                chunk = await self._line.receive(min(oldest_s + turnaround.allowance_s + SLACK_S, deadline_s))
+                if not chunk.data:
+                    break
+                for transaction, reply in framing.feed_ahead(chunk.data):
+                    place, sent_s, frame = sent.pop(transaction)
+                    turnaround.answered(max(0.0, chunk.time_s - sent_s))
+                    answers[place] = Answered(reply, min(sent_s, chunk.time_s), chunk.time_s, frame)
+            if None in answers:
+                self._narrow.add(unit)
+            return answers
+        finally:
+            framing.end_ahead()
+            if framing.broken():
+                self._line.drop()
+            self._lock.release()
+
+    async def _acquire(self, deadline_s: float) -> None:
+        if not self._lock.locked():
+            await self._lock.acquire()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, deadline_s - self.clock.monotonic_s())):
+                await self._lock.acquire()
+        except TimeoutError as error:
+            raise LinkError("the line was busy until the deadline") from error
 
     def close(self) -> None:
         """Release the port."""
@@ -194,7 +248,7 @@ class Bus:
             if reply is not None:
                 if framing.noise_bytes > noise:  # the first byte was not the answer's
                     first_s = max(first_s, chunk.time_s - len(reply.frame) * line.char_s)
-                return Answered(reply, min(sent_s, first_s), first_s)
+                return Answered(reply, min(sent_s, first_s), first_s, self.question)
             if framing.hopeless():
                 return None
             if first_s:

@@ -8,20 +8,21 @@ import numpy as np
 
 from drivers.link import Arrival, DeviceOptions, Exchange, Group, Pace, PointOptions, Stats
 from drivers.modbus.bus import Answered, Bus
+from drivers.modbus.companions import Age, Companions, helpers_of, pairs_of
 from drivers.modbus.decode import Decoder, Field
+from drivers.modbus.learned import Learned
 from drivers.modbus.pdu import BITS_MAX, Function, Read, exception_text
-from drivers.modbus.planner import Cost, Rules, Span, may_read, plan, plan_cost_s, widen
+from drivers.modbus.planner import Cost, Rules, Span, complement, join, may_read, plan, plan_cost_s, widen
 from drivers.modbus.turnaround import Turnaround
-from drivers.profile import Signal
+from drivers.profile import Profile, Signal
+from drivers.refusal import Refusal, meaning
 from twin_wire.errors import DeviceError, LinkError
-from twin_wire.readings import Block, Quality
+from twin_wire.readings import Block, Qualities, Quality, Values
 
 TICK_US = 1000  # of a sample's time: finer is below what an answer can tell, and costs a quarter more bytes
-REFUSED = (1, 2, 3)  # function, address, value: this request will never work, others may
-DIVISIBLE = (2, 3)  # a part of it may
+DIVISIBLE = (2, 3)  # address, value: a part of the request may work
 BITS = (Function.READ_COILS, Function.READ_DISCRETE_INPUTS)
 EXCHANGES_MAX = 64
-GATEWAY = (10, 11)  # a gateway speaks for a unit it cannot reach
 LEARNING_S = 2.0  # room in the first scans to find the holes of a map
 ANSWERS_TO_REPLAN, REPLAN_SHARE, REPLAN_S_MIN = 16, 0.5, 0.002  # the turnaround has to change by more
 
@@ -66,25 +67,32 @@ class ModbusSource:
         self._bus = bus
         self._unit = device.unit
         self._modbus = device.profile.modbus
-        self._signals = [_signal(device, point) for point in points]
-        self._raws = [point.raw for point in points]
+        wanted = [_signal(device, point) for point in points]
+        self._signals = wanted + helpers_of(device.profile, wanted)  # the points' columns come first
+        self._raws = [point.raw for point in points] + [False] * (len(self._signals) - len(points))
+        self._pairs = pairs_of(device.profile, self._signals)
+        self._companions = Companions(device.profile, self._signals, group.period_s)
+        self._known = _known(device.profile) if self._modbus.unmapped == "silence" else []
+        self._scale_seen: dict[int, float] = {}  # column of a scale → what it held in the scan before
+        self._newest_us = 0  # of a sample with an age
         self._turnaround = turnaround
         self._half_width_us = 0
-        self._cuts: set[tuple[int, int]] = set()  # learned: (function, address) no request may cross
-        self._trial_cuts: set[tuple[int, int]] = set()
-        self._cuts_known = 0  # counts changes of the two
+        self.learned = Learned()
         self._proven = False  # whether the device has answered a whole scan as planned
         self._newest: dict[Read, Exchange] = {}
         self._replan()
 
     async def read(self, deadline_s: float) -> list[Arrival]:
         """Return one Block of one row; DeviceError or LinkError if not one value came."""
-        self.fault = None
         self._replan_if_due()
+        self.fault = self._withheld_fault
         scan = _Scan(self._size)
+        if self._withheld:
+            scan.refused.append(self._withheld)
+        ahead = await self._ask_ahead(deadline_s)
         for part in self._parts:
             try:
-                await self._fetch(part, scan, deadline_s)
+                await self._fetch(part, scan, deadline_s, ahead.get(part.request))
             except LinkError as error:
                 self.fault = error
                 break
@@ -115,55 +123,66 @@ class ModbusSource:
         """Return the newest question and answer of every request."""
         return list(self._newest.values())
 
-    async def _fetch(self, part: Part, scan: _Scan, deadline_s: float) -> bool:
+    async def _ask_ahead(self, deadline_s: float) -> dict[Read, Answered]:
+        """Return the answers to several questions asked at once, where the device is trusted to take them."""
+        if self._bus.window(self._unit) == 1 or len(self._parts) == 1:
+            return {}
+        requests = [part.request for part in self._parts]
+        try:
+            answers = await self._bus.exchange_ahead(requests, self._turnaround, self.stats, deadline_s)
+        except LinkError:  # each is asked alone, and says why
+            return {}
+        return {request: answer for request, answer in zip(requests, answers, strict=True) if answer is not None}
+
+    async def _fetch(self, part: Part, scan: _Scan, deadline_s: float, ahead: Answered | None = None) -> bool:
         """Read one part into `scan`; False if the device refused any of it. LinkError ends the scan."""
         try:
             allowed = self._allowed[part.request.function]
-            answered = await self._bus.exchange(part.request, self._turnaround, self.stats, deadline_s, allowed)
+            answered = ahead or await self._bus.exchange(
+                part.request, self._turnaround, self.stats, deadline_s, allowed
+            )
         except LinkError:
             if self._bus.question:
-                self._note(part.request, b"")
+                self._note(part.request, self._bus.question, b"")
             raise
         reply = answered.reply
-        self._note(part.request, reply.frame)
+        self._note(part.request, answered.question, reply.frame)
         if reply.code == 0:
             _store(part, reply.data, scan.data)
             scan.read.append(part.columns)
             scan.answers.append(answered)
             self.stats.answers += 1
-            self.stats.samples += len(part.columns)
+            self.stats.samples += sum(column < len(self.group.points) for column in part.columns)
+            self.learned.accept(part.request.function, part.items)
             return True
         self.stats.exceptions += 1
-        error = DeviceError(
-            f"unit {self._unit}: {exception_text(reply.code)} to {part.request.length} from {part.request.address} "
-            f"with function {int(part.request.function)}",
-            reply.code,
-            HINTS.get(reply.code, ""),
-        )
+        error = self._refusal(reply.code, part.request.function, part.request.address, part.request.length)
         if reply.code in DIVISIBLE and len(part.items) > 1:
             return await self._fetch_halves(part, scan, deadline_s)
-        if reply.code not in GATEWAY:
+        what = meaning(reply.code)
+        if what is not Refusal.UNIT_DOWN:
             scan.refused.append(part.columns)
-        if reply.code not in REFUSED:
+        if what is not Refusal.CONFIG:
             raise error
         self.fault = error
-        if len(part.items) == 1:
-            edges = part.request.address, part.request.address + part.request.length
-            alone = {(int(part.request.function), edge) for edge in edges}
-            self._cuts_known += not alone <= self._cuts
-            self._cuts |= alone
+        for item in part.items:
+            self.learned.refuse(part.request.function, item, reply.code, self._bus.clock.monotonic_s())
         return False
+
+    def _refusal(self, code: int, function: int, address: int, length: int, others: int = 0) -> DeviceError:
+        text = f"unit {self._unit}: {exception_text(code)} to {length} from {address} with function {int(function)}"
+        more = f", and {others} more such places" if others else ""
+        return DeviceError(text + more, code, HINTS.get(code, ""))
 
     async def _fetch_halves(self, part: Part, scan: _Scan, deadline_s: float) -> bool:
         """Ask again for each half of a refused request: the hole between two halves that both work is found."""
         left, right = self._split(part)
-        cut = (right.request.function, right.request.address)
-        self._cuts_known += 1
-        self._trial_cuts.add(cut)  # a scan that is cut off here goes on from here next time
+        cut = (int(right.request.function), right.request.address)
+        self.learned.try_cut(*cut)  # a scan that is cut off here goes on from here next time
         worked = [await self._fetch(half, scan, deadline_s) for half in (left, right)]
-        self._trial_cuts.discard(cut)
+        self.learned.end_trial(*cut)
         if all(worked):
-            self._cuts.add(cut)
+            self.learned.cut(*cut)
         return False
 
     def _split(self, part: Part) -> tuple[Part, Part]:
@@ -185,45 +204,80 @@ class ModbusSource:
         learned = self.stats.answers >= self._planned_answers + ANSWERS_TO_REPLAN
         changed_s = abs(self._turnaround.mean_s - planned_s)
         if (
-            learned and changed_s > max(REPLAN_SHARE * planned_s, REPLAN_S_MIN)
-        ) or self._cuts_planned != self._cuts_known:
+            (learned and changed_s > max(REPLAN_SHARE * planned_s, REPLAN_S_MIN))
+            or self._learned_planned != self.learned.version
+            or self._bus.clock.monotonic_s() >= self._retry_s
+        ):
             self._replan()
 
     def _replan(self) -> None:
         """Plan the requests of a scan anew and lay out its bytes; ConfigError if a signal cannot be read."""
         self._planned_turnaround_s = self._turnaround.mean_s
         self._planned_answers = self.stats.answers
-        self._cuts_planned = self._cuts_known
+        self._learned_planned = self.learned.version
         functions = sorted({Function(signal.function) for signal in self._signals})
         rules_of = {function: self._rules_of(function) for function in functions}
         self._allowed = {function: partial(may_read, rules) for function, rules in rules_of.items()}
         parts: list[Part] = []
-        left = set(range(len(self._signals)))  # a signal that two requests hold is taken from the first
+        self._withhold(rules_of)
+        left = set(range(len(self._signals))) - set(self._withheld)  # one that two requests hold is taken once
         self._size = 0
         for function, rules in rules_of.items():
-            wanted = [(s.address, s.count) for s in self._signals if s.function == function]
+            wanted = [(s.address, s.count) for c, s in enumerate(self._signals) if s.function == function and c in left]
             for address, length in plan(wanted, self._cost(function, self._planned_turnaround_s), rules):
                 request = Read(self._unit, function, address, length)
                 columns = tuple(c for c in sorted(left) if _holds(request, self._signals[c]))
                 left -= set(columns)
-                items = {widen((self._signals[c].address, self._signals[c].count), rules.atomic) for c in columns}
+                items = {widen(_span(self._signals[c]), rules.atomic) for c in columns}
                 parts.append(Part(request, self._size, tuple(sorted(items)), columns))
                 self._size += length * (1 if function in BITS else 2)
-        self._parts = parts
+        part_of = {column: number for number, part in enumerate(parts) for column in part.columns}
+        self._apart = [pair for pair in self._pairs if part_of[pair[0]] != part_of[pair[1]]]
+        late = {scale for _, scale in self._apart}
+        self._parts = sorted(parts, key=lambda part: not late.isdisjoint(part.columns))  # such a scale after its values
         self._newest = {part.request: self._newest[part.request] for part in parts if part.request in self._newest}
-        offsets = {}
+        offsets = dict.fromkeys(self._withheld, self._size)  # decoded from nothing, and never shown
+        if self._withheld:
+            self._size += max(2 * signal.count for signal in self._signals)
         for part in parts:
             for column in part.columns:
                 step = self._signals[column].address - part.request.address
                 offsets[column] = part.offset + step * (1 if part.request.function in BITS else 2)
         self._decoder = Decoder([Field(signal, offsets[c], self._raws[c]) for c, signal in enumerate(self._signals)])
 
+    def _withhold(self, rules_of: dict[Function, Rules]) -> None:
+        """Leave out what the device has refused, until it is time to ask again, and keep the reason."""
+        now_s = self._bus.clock.monotonic_s()
+        codes: dict[tuple[int, Span], int] = {}
+        withheld: list[int] = []
+        for column, signal in enumerate(self._signals):
+            function = Function(signal.function)
+            item = widen((signal.address, signal.count), rules_of[function].atomic)
+            code = self.learned.withheld(function, item, now_s)
+            if code:
+                withheld.append(column)
+                codes[function, item] = code
+        self._withheld = tuple(withheld)
+        self._retry_s = self.learned.next_retry_s(now_s)
+        self._withheld_fault = None
+        if codes:
+            (refused, (address, length)), code = next(iter(codes.items()))
+            self._withheld_fault = self._refusal(code, refused, address, length, len(codes) - 1)
+
     def _rules_of(self, function: int) -> Rules:
-        learned = self._cuts | self._trial_cuts
-        cuts = frozenset(address for cut_function, address in learned if cut_function == function)
-        if function in BITS:
-            return Rules(min(BITS_MAX, 16 * self._modbus.registers_max), cuts=cuts)
-        return Rules(self._modbus.registers_max, self._modbus.forbid, self._modbus.atomic, cuts)
+        cuts = self.learned.cuts(function)
+        modbus, bits = self._modbus, function in BITS
+        atomic = () if bits else modbus.atomic
+        forbid = [] if bits else list(modbus.forbid)
+        if self._known:  # nobody answers for a register that is not there
+            forbid += complement([(first, count) for known, first, count in self._known if known == function])
+        spans = {widen(_span(signal), atomic) for signal in self._signals if signal.function == function}
+        most = min(BITS_MAX, 16 * modbus.registers_max) if bits else modbus.registers_max
+        return Rules(most, forbid, atomic, cuts, spans if modbus.singles else None)
+
+    def _paired(self, function: int) -> list[tuple[Span, Span]]:
+        pairs = [(self._signals[one], self._signals[other]) for one, other in self._pairs]
+        return [(_span(one), _span(other)) for one, other in pairs if one.function == other.function == function]
 
     def _cost(self, function: int, turnaround_s: float) -> Cost:
         return self._bus.cost(turnaround_s, function in BITS)
@@ -236,15 +290,39 @@ class ModbusSource:
             lost[[column for columns in scan.read for column in columns]] = Quality.GOOD
             quality[lost != Quality.GOOD, 0] = lost[lost != Quality.GOOD]
             value[lost != Quality.GOOD] = np.nan
+        self._doubt_scales(value, quality)
         begin_s, end_s = scan.answers[0].sent_s, max(answer.first_s for answer in scan.answers)
         middle_s = (begin_s + end_s) / 2
         self._half_width_us = round((end_s - begin_s) * 5e5) + TICK_US // 2
         clock = self._bus.clock
-        time_us = round((clock.time_us() - (clock.monotonic_s() - middle_s) * 1e6) / TICK_US) * TICK_US
-        return Block(self.group.points, np.array([time_us], np.int64), value, quality)
+        age = self._companions.judge(value, quality, clock.monotonic_s())
+        time_us = round((clock.time_us() - (clock.monotonic_s() - middle_s) * 1e6 - age.age_us) / TICK_US) * TICK_US
+        if age.step_us:
+            time_us = self._settled(time_us, age)
+        width = len(self.group.points)
+        return Block(self.group.points, np.array([time_us], np.int64), value[:width], quality[:width])
 
-    def _note(self, request: Read, answer: bytes) -> None:
-        self._newest[request] = Exchange(self._bus.clock.time_us(), self._bus.question, answer)
+    def _settled(self, time_us: int, age: Age) -> int:
+        """Return the time of the sample before if this is the same one, heard again with an age that counts in steps."""
+        self._half_width_us += age.step_us // 2
+        if abs(time_us - self._newest_us) > age.step_us + 2 * self._half_width_us:
+            self._newest_us = time_us
+        return self._newest_us
+
+    def _doubt_scales(self, value: Values, quality: Qualities) -> None:
+        """Doubt the values whose scale came in another request and is not known to be the one they were counted in."""
+        for column, scale in self._apart:
+            if not (self._signals[column].exponent or self._signals[column].factor):
+                continue
+            seen, now = self._scale_seen.get(scale), float(value[scale, 0])
+            if seen is None:
+                quality[column] = np.maximum(quality[column], Quality.UNCERTAIN)
+            elif seen != now:
+                quality[column], value[column] = np.maximum(quality[column], Quality.BAD), np.nan
+        self._scale_seen = {scale: float(value[scale, 0]) for _, scale in self._apart}
+
+    def _note(self, request: Read, question: bytes, answer: bytes) -> None:
+        self._newest[request] = Exchange(self._bus.clock.time_us(), question, answer)
         while len(self._newest) > EXCHANGES_MAX:
             del self._newest[next(iter(self._newest))]
 
@@ -261,6 +339,17 @@ def _holds(request: Read, signal: Signal) -> bool:
         and request.address <= signal.address
         and signal.address + signal.count <= request.address + request.length
     )
+
+
+def _span(signal: Signal) -> Span:
+    return signal.address, signal.count
+
+
+def _known(profile: Profile) -> list[tuple[int, int, int]]:
+    """Return function, address and length of everything the profile says is there."""
+    found = [(signal.function, signal.address, signal.count) for signal in profile.signals]
+    found += [(item.function, item.address, item.count) for item in (*profile.texts, *profile.verify)]
+    return found + [(function, low, high - low + 1) for function in (3, 4) for low, high in profile.modbus.atomic]
 
 
 def _signal(device: DeviceOptions, point: PointOptions) -> Signal:

@@ -25,6 +25,7 @@ class TcpFraming:
         self._request: Request = Read(0, Function.READ_HOLDING_REGISTERS, 0, 1)
         self._broken = False
         self._refused = ""
+        self._ahead: dict[int, Request] = {}  # several questions at once, by transaction
 
     def reset(self) -> None:
         """Forget the stream: a new connection begins."""
@@ -60,6 +61,29 @@ class TcpFraming:
                 return reply_of(pdu, frame)
             self._refused = f"unit {frame[6]} answered function {pdu[0]} with {len(pdu)} bytes"
         return None
+
+    def begin_ahead(self, request: Request) -> tuple[int, bytes]:
+        """Return transaction and frame of one of several questions asked at once."""
+        frame = self.begin(request)
+        self._ahead[self._transaction] = request
+        return self._transaction, frame
+
+    def feed_ahead(self, data: bytes) -> list[tuple[int, Reply]]:
+        """Take bytes; return the answers in them that are their questions' own, each once."""
+        self._buffer += data
+        found = []
+        while (frame := self._next()) is not None:
+            transaction, pdu = int.from_bytes(frame[:2], "big"), frame[HEADER_BYTES:]
+            request = self._ahead.get(transaction)
+            if request is not None and frame[6] == request.unit and answer_bytes(request, pdu) == len(pdu):
+                del self._ahead[transaction]
+                found.append((transaction, reply_of(pdu, frame)))
+        return found
+
+    def end_ahead(self) -> None:
+        """Expect none of them any more; what still comes is dropped, for its transaction is over."""
+        self._ahead.clear()
+        self._transaction = (self._transaction + 1) & 0xFFFF
 
     def begun(self) -> bool:
         """Tell whether bytes of a frame came."""
