@@ -1,0 +1,401 @@
+"""The filter of one tag on the roadways, compiled: a sum of Gaussians over (roadway, chainage, speed).
+
+A step: each Gaussian walks on steadily, turns or stops, or speeds up; what passes a junction is shared among the
+roadways there; the sum is taken at points laid over the roadways it reaches, weighed by the likelihood of the rows, and
+gathered again into one Gaussian per roadway and peak. Points are laid finer until they resolve the sharpest row. No row
+is linear and none is Gaussian here (two sides of an anchor, ranges that are too long): spread and weight come from the
+points.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from edge_agent.detect.compiled import jit
+from edge_agent.position.field import Map
+from edge_agent.position.likelihood import CORNER_M, LOSS_PER_DECADE_DB, RANGE, STRENGTH, expected_dbm, log_row
+
+Array = NDArray[Any]  # the dtypes are in each docstring
+
+HYPOTHESES, BRANCHES, PIECES, POINTS, LEVELS = 8, 24, 16, 48, 5
+STEADY_S, STEADY_M2_S3 = 60.0, 0.05  # how long a pace is kept, and how it wavers
+TURN_S, WALK_M_S = 15.0, 1.2  # after this long on average a walker stops, starts or turns
+HASTE_SHARE_S, HASTE_M_S2 = 0.03, 1.5  # a vehicle speeding up or braking
+WIDE = 4.5  # standard deviations a Gaussian is followed
+FINE = 0.5  # points lie closer than this share of the sharpest sigma
+FAINT, FAINT_MAX = 1e-5, 1e-3  # of the highest point: not laid finer; ten times more at each level
+VALLEY = 0.05  # two peaks with less than this between them are two hypotheses
+STILL_M = 0.03
+
+
+class State(NamedTuple):
+    """Of T tags, each with up to HYPOTHESES Gaussians."""
+
+    size: Array  # int64 [T]
+    weight: Array  # float64 [T, H]
+    roadway: Array  # int64 [T, H]
+    mean: Array  # float64 [T, H, 2] chainage m, speed m/s
+    spread: Array  # float64 [T, H, 3] variance of chainage, covariance, variance of speed
+    bias: Array  # float64 [T, 2] how much stronger than announced the tag sends, dB, and the variance
+    misses: Array  # int64 [T] steps in a row in which nothing fitted
+
+
+class Jobs(NamedTuple):
+    """J steps of tags in order; the rows of step j are first[j] to first[j + 1]."""
+
+    slot: Array  # int64 [J]
+    step_s: Array  # float64 [J] since the tag's last step
+    first: Array  # int64 [J + 1]
+
+
+class Rows(NamedTuple):
+    """What was heard of the tags, N rows."""
+
+    kind: Array  # int64 [N]
+    anchor: Array  # int64 [N]
+    value: Array  # float64 [N]
+    sigma: Array  # float64 [N]
+    lag_s: Array  # float64 [N] how much older than its step a row is
+
+
+@jit
+def xyz_of(site: Map, roadway: int, s: float) -> tuple[float, float, float]:
+    """Return x, y, z of a place within the roadway."""
+    i, last = site.bend_first[roadway], site.bend_first[roadway + 1] - 2
+    while i < last and site.bend_m[i + 1] < s:
+        i += 1
+    span = site.bend_m[i + 1] - site.bend_m[i]
+    share = min(max((s - site.bend_m[i]) / span, 0.0), 1.0) if span > 0 else 0.0
+    a, b = site.bend_xyz[i], site.bend_xyz[i + 1]
+    return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]), a[2] + share * (b[2] - a[2])
+
+
+@jit
+def away(site: Map, anchor: int, roadway: int, s: float) -> tuple[float, float]:
+    """Return the straight distance of a place from an anchor, and how much longer the way on foot is."""
+    s = min(max(s, 0.0), site.length_m[roadway])
+    x, y, z = xyz_of(site, roadway, s)
+    a = site.anchor_xyz[anchor]
+    straight = math.sqrt((x - a[0]) ** 2 + (y - a[1]) ** 2 + (z - a[2]) ** 2)
+    sample = site.sample_first[roadway] + int(s / site.step_m[roadway] + 0.5)
+    return straight, float(site.detour_m[anchor, sample])
+
+
+@jit
+def predict(site: Map, state: State, slot: int, dt: float, branch: Array) -> int:
+    """Write weight, roadway, s, v, P_ss, P_sv, P_vv of each branch into branch float64 [BRANCHES, 7]; their number."""
+    n = 0
+    turned, hasty = 1 - math.exp(-dt / TURN_S), min(HASTE_SHARE_S * dt, 0.1)
+    keep = math.exp(-dt / STEADY_S)
+    way = STEADY_S * (1 - keep)
+    roam = 2 * WALK_M_S**2 * TURN_S * max(dt - TURN_S * turned, 0.0)
+    for h in range(state.size[slot]):
+        w, s, v = state.weight[slot, h], state.mean[slot, h, 0], state.mean[slot, h, 1]
+        pss, psv, pvv = state.spread[slot, h]
+        r = state.roadway[slot, h]
+        steady_ss = pss + 2 * way * psv + way * way * pvv + STEADY_M2_S3 * dt**3 / 3
+        steady_sv = keep * (psv + way * pvv) + STEADY_M2_S3 * dt * dt / 2
+        steady_vv = keep * keep * pvv + STEADY_M2_S3 * dt
+        for kind in range(3 if dt > 0 else 1):
+            b = branch[n]
+            b[1] = r
+            if kind == 0:
+                b[0] = w * (1 - turned) * (1 - hasty)
+                b[2], b[3], b[4], b[5], b[6] = s + way * v, keep * v, steady_ss, steady_sv, steady_vv
+            elif kind == 1:
+                b[0] = w * turned * (1 - hasty)
+                b[2], b[3] = s + v * min(dt, TURN_S) / 2, 0.0
+                b[4] = pss + dt * psv + dt * dt / 4 * pvv + v * v * min(dt, TURN_S) ** 2 / 12 + roam
+                b[5], b[6] = WALK_M_S**2 * min(dt, TURN_S) / 2, WALK_M_S**2
+            else:
+                b[0], b[2], b[3] = w * hasty, s + way * v, keep * v
+                more = HASTE_M_S2**2 * min(dt, 10.0)
+                b[4], b[5], b[6] = steady_ss + more * dt**3 / 3, steady_sv + more * dt * dt / 2, steady_vv + more * dt
+            for end in range(2):  # a dead end holds whoever walks into it
+                j = site.ends[r, end]
+                if site.exit_first[j + 1] - site.exit_first[j] <= 1:
+                    b[2] = max(b[2], 0.0) if end == 0 else min(b[2], site.length_m[r])
+            n += 1
+    return n
+
+
+@jit
+def put_piece(piece: Array, n: int, roadway: int, low: float, high: float) -> int:
+    """Add a stretch of roadway to piece float64 [PIECES, 3], joined with what is there of it; return their number."""
+    if high <= low:
+        return n
+    for p in range(n):
+        if piece[p, 0] == roadway:
+            piece[p, 1], piece[p, 2] = min(piece[p, 1], low), max(piece[p, 2], high)
+            return n
+    if n < PIECES:
+        piece[n, 0], piece[n, 1], piece[n, 2] = roadway, low, high
+        n += 1
+    return n
+
+
+@jit
+def spread_out(site: Map, branch: Array, branches: int, piece: Array) -> int:
+    """Lay stretches wherever a branch may be, round the junctions too; return their number."""
+    n = 0
+    for b in range(branches):
+        r = int(branch[b, 1])
+        length, reach = site.length_m[r], WIDE * math.sqrt(branch[b, 4])
+        low, high = branch[b, 2] - reach, branch[b, 2] + reach
+        n = put_piece(piece, n, r, max(low, 0.0), min(high, length))
+        for end in range(2):
+            far, near = (-low, max(-high, 0.0)) if end == 0 else (high - length, max(low - length, 0.0))
+            if far <= 0:
+                continue
+            j = site.ends[r, end]
+            for e in range(site.exit_first[j], site.exit_first[j + 1]):
+                other = site.exit_roadway[e]
+                if other == r:
+                    continue
+                other_length = site.length_m[other]
+                if site.exit_end[e] == 0:
+                    n = put_piece(piece, n, other, near, min(far, other_length))
+                else:
+                    n = put_piece(piece, n, other, max(other_length - far, 0.0), other_length - near)
+    return n
+
+
+@jit
+def add_prior(b: Array, offset: float, sign: float, share: float, low: float, step: float, point: Array) -> None:
+    """Add a branch, seen along a roadway as offset + sign × s, to point float64 [POINTS, 3]: density, × v, × v²."""
+    variance = max(b[4], 1e-9)
+    slope = b[5] / variance
+    rest = max(b[6] - b[5] * slope, 1e-6)
+    height = share * b[0] / math.sqrt(6.283185307 * variance)
+    for i in range(POINTS):
+        gap = offset + sign * (low + (i + 0.5) * step) - b[2]
+        q = gap * gap / variance
+        if q < 60.0:
+            density = height * math.exp(-0.5 * q)
+            v = b[3] + slope * gap
+            point[i, 0] += density
+            point[i, 1] += density * sign * v
+            point[i, 2] += density * (v * v + rest)
+
+
+@jit
+def lay_prior(site: Map, branch: Array, branches: int, roadway: int, low: float, step: float, point: Array) -> None:
+    """Sum all branches at the points of one stretch; what passed a junction is shared among the roadways there."""
+    point[:, :] = 0.0
+    own = site.length_m[roadway]
+    for n in range(branches):
+        b = branch[n]
+        r = int(b[1])
+        if r == roadway:
+            add_prior(b, 0.0, 1.0, 1.0, low, step, point)
+            continue
+        for end in range(2):
+            j = site.ends[r, end]
+            shared = max(site.exit_first[j + 1] - site.exit_first[j] - 1, 1)
+            for other in range(2):
+                if site.ends[roadway, other] != j:
+                    continue
+                base = site.length_m[r] if end == 1 else 0.0
+                sign = 1.0 if end == 1 else -1.0
+                if other == 0:
+                    add_prior(b, base, sign, 1.0 / shared, low, step, point)
+                else:
+                    add_prior(b, base + sign * own, -sign, 1.0 / shared, low, step, point)
+
+
+@jit
+def weigh(
+    site: Map, rows: Rows, first: int, last: int, bias: Array, roadway: int, low: float, step: float, point: Array,
+    log: Array,
+) -> float:  # fmt: skip
+    """Write the log of density times likelihood at each point into log float64 [POINTS]; return the greatest."""
+    best = -1e300
+    for i in range(POINTS):
+        log[i] = -1e300
+        if point[i, 0] < 1e-250:
+            continue
+        s, total = low + (i + 0.5) * step, math.log(point[i, 0])
+        v = point[i, 1] / point[i, 0]
+        scatter = max(point[i, 2] / point[i, 0] - v * v, 0.0)
+        for k in range(first, last):
+            straight, detour = away(site, rows.anchor[k], roadway, s - v * rows.lag_s[k])
+            value, variance = rows.value[k], rows.sigma[k] ** 2
+            if rows.kind[k] == STRENGTH:
+                value, variance = value - bias[0], variance + bias[1]
+            elif rows.kind[k] == RANGE:
+                variance += scatter * rows.lag_s[k] ** 2
+            total += log_row(rows.kind[k], value, math.sqrt(variance), straight, detour)
+        log[i] = total
+        best = max(best, total)
+    return best
+
+
+@jit
+def gather(piece: Array, pieces: int, point: Array, mass: Array, found: Array) -> int:
+    """Gather the points' masses float64 [PIECES, POINTS] into Gaussians, one a peak; rows of found like a branch's."""
+    n = 0
+    for p in range(pieces):
+        step = (piece[p, 2] - piece[p, 1]) / POINTS
+        begin, top, floor, lowest = 0, 0.0, 0.0, 0
+        for i in range(POINTS + 1):
+            height = mass[p, i] if i < POINTS else 0.0
+            if height > top and floor >= VALLEY * top:
+                top, floor, lowest = height, height, i
+            elif height < floor:
+                floor, lowest = height, i
+            rises = height * VALLEY > floor and floor < VALLEY * top
+            if (rises or i == POINTS) and n < BRANCHES:
+                stop = POINTS if i == POINTS else lowest
+                n = put_peak(piece[p], step, begin, stop, point[p], mass[p], found, n)
+                begin, top, floor, lowest = stop, height, height, i
+    return n
+
+
+@jit
+def put_peak(
+    piece: Array, step: float, begin: int, stop: int, point: Array, mass: Array, found: Array, n: int
+) -> int:  # fmt: skip
+    """Write the Gaussian of the points from begin to stop as found[n], unless they hold nothing; return the number."""
+    w = s1 = s2 = v1 = v2 = sv = 0.0
+    for i in range(begin, stop):
+        m = mass[i]
+        if m > 0:
+            s, v = piece[1] + (i + 0.5) * step, point[i, 1] / point[i, 0]
+            w, s1, s2 = w + m, s1 + m * s, s2 + m * s * s
+            v1, sv, v2 = v1 + m * v, sv + m * s * v, v2 + m * point[i, 2] / point[i, 0]
+    if w <= 0:
+        return n
+    s, v = s1 / w, v1 / w
+    b = found[n]
+    b[0], b[1], b[2], b[3] = w, piece[0], s, v
+    b[4] = max(s2 / w - s * s, 0.0) + step * step / 12 + STILL_M**2
+    b[6] = max(v2 / w - v * v, 1e-4)
+    limit = 0.99 * math.sqrt(b[4] * b[6])
+    b[5] = min(max(sv / w - s * v, -limit), limit)
+    return n + 1
+
+
+@jit
+def keep_best(state: State, slot: int, found: Array, n: int) -> None:
+    """Take the heaviest of n Gaussians as the tag's hypotheses, heaviest first."""
+    total = 0.0
+    for k in range(n):
+        total += found[k, 0]
+    count, kept = 0, 0.0
+    while count < min(n, HYPOTHESES):
+        best = 0
+        for k in range(n):
+            if found[k, 0] > found[best, 0]:
+                best = k
+        b = found[best]
+        if count and b[0] < 1e-4 * total:
+            break
+        state.weight[slot, count], state.roadway[slot, count] = b[0], int(b[1])
+        state.mean[slot, count, 0], state.mean[slot, count, 1] = b[2], b[3]
+        state.spread[slot, count, 0], state.spread[slot, count, 1], state.spread[slot, count, 2] = b[4], b[5], b[6]
+        kept += b[0]
+        b[0] = 0.0
+        count += 1
+    state.size[slot] = count
+    for h in range(count):
+        state.weight[slot, h] /= kept
+
+
+@jit
+def lay_points(
+    site: Map, state: State, rows: Rows, first: int, last: int, slot: int, branch: Array, branches: int, piece: Array,
+    point: Array, mass: Array,
+) -> int:  # fmt: skip
+    """Lay points over all stretches, finer until they resolve the sharpest row; return the stretches left."""
+    pieces = spread_out(site, branch, branches, piece)
+    fine = 1e9
+    for k in range(first, last):
+        fine = min(fine, FINE * rows.sigma[k])
+    for level in range(LEVELS):
+        best, coarse = -1e300, False
+        for p in range(pieces):
+            step = (piece[p, 2] - piece[p, 1]) / POINTS
+            start, roadway = piece[p, 1], int(piece[p, 0])
+            lay_prior(site, branch, branches, roadway, start, step, point[p])
+            best = max(best, weigh(site, rows, first, last, state.bias[slot], roadway, start, step, point[p], mass[p]))
+            coarse |= step > fine
+        left, faint = 0, min(FAINT * 10.0**level, FAINT_MAX)
+        for p in range(pieces):
+            low, high = POINTS, -1
+            for i in range(POINTS):
+                height = math.exp(max(mass[p, i] - best, -700.0))
+                mass[p, i] = height * (piece[p, 2] - piece[p, 1]) / POINTS if height > 1e-12 else 0.0
+                if height > faint:
+                    low, high = min(low, i), i
+            if high < 0:
+                continue
+            step, start = (piece[p, 2] - piece[p, 1]) / POINTS, piece[p, 1]
+            if coarse and level < LEVELS - 1:
+                low, high = max(low - 1, 0), min(high + 1, POINTS - 1)
+                piece[left, 0], piece[left, 1], piece[left, 2] = (
+                    piece[p, 0],
+                    start + low * step,
+                    start + (high + 1) * step,
+                )
+            elif left < p:
+                piece[left], point[left], mass[left] = piece[p], point[p], mass[p]
+            left += 1
+        pieces = left
+        if not coarse:
+            break
+    return pieces
+
+
+@jit
+def judge(site: Map, state: State, rows: Rows, first: int, last: int, slot: int) -> None:
+    """Count a step in which no row fits where the tag is thought to be; learn how strongly the tag sends."""
+    fits = first == last
+    for k in range(first, last):
+        r, s = state.roadway[slot, 0], state.mean[slot, 0, 0] - state.mean[slot, 0, 1] * rows.lag_s[k]
+        straight, detour = away(site, rows.anchor[k], r, s)
+        slack = 4 * math.sqrt(rows.sigma[k] ** 2 + state.spread[slot, 0, 0])
+        if rows.kind[k] == RANGE:
+            fits |= -slack - 1.0 < rows.value[k] - straight < slack + 10.0
+        elif rows.kind[k] == STRENGTH:
+            error = rows.value[k] - expected_dbm(straight, detour) - state.bias[slot, 0]
+            fits |= abs(error) < 5 * rows.sigma[k]
+            if detour <= CORNER_M:
+                near = LOSS_PER_DECADE_DB / 2.3 * math.sqrt(state.spread[slot, 0, 0]) / max(straight, 3.0)
+                gain = state.bias[slot, 1] / (state.bias[slot, 1] + rows.sigma[k] ** 2 + near**2)
+                state.bias[slot, 0] += gain * min(max(error, -15.0), 15.0)
+                state.bias[slot, 1] = max(state.bias[slot, 1] * (1 - gain), 0.25)
+        else:
+            fits |= straight + detour < 2 * rows.value[k] + slack
+    state.misses[slot] = 0 if fits else state.misses[slot] + 1
+
+
+@jit
+def sigma_of(site: Map, state: State, slot: int) -> float:
+    """Return the standard deviation in m about the heaviest hypothesis, the other hypotheses counted in."""
+    x, y, z = xyz_of(site, state.roadway[slot, 0], state.mean[slot, 0, 0])
+    variance = 0.0
+    for h in range(state.size[slot]):
+        a, b, c = xyz_of(site, state.roadway[slot, h], state.mean[slot, h, 0])
+        variance += state.weight[slot, h] * (state.spread[slot, h, 0] + (a - x) ** 2 + (b - y) ** 2 + (c - z) ** 2)
+    return math.sqrt(variance)
+
+
+@jit
+def track(site: Map, state: State, jobs: Jobs, rows: Rows, work: tuple[Array, ...], out: Array) -> None:
+    """Take the steps of all jobs; write roadway, chainage, x, y, z, sigma after each into out float64 [J, 6].
+
+    `work` is scratch: branch [BRANCHES, 7], piece [PIECES, 3], point [PIECES, POINTS, 3], mass [PIECES, POINTS].
+    """
+    branch, piece, point, mass = work
+    for j in range(jobs.slot.size):
+        slot, first, last = jobs.slot[j], jobs.first[j], jobs.first[j + 1]
+        branches = predict(site, state, slot, jobs.step_s[j], branch)
+        pieces = lay_points(site, state, rows, first, last, slot, branch, branches, piece, point, mass)
+        n = gather(piece, pieces, point, mass, branch)
+        if n:
+            keep_best(state, slot, branch, n)
+            judge(site, state, rows, first, last, slot)
+        out[j, 0], out[j, 1] = state.roadway[slot, 0], state.mean[slot, 0, 0]
+        out[j, 2], out[j, 3], out[j, 4] = xyz_of(site, state.roadway[slot, 0], state.mean[slot, 0, 0])
+        out[j, 5] = sigma_of(site, state, slot)
