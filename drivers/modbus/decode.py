@@ -7,7 +7,7 @@ sentinel, a float that is none, a BCD digit above 9, a scale that is not good) i
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from drivers.profile import BITS, Signal
 from twin_wire.readings import Qualities, Quality, Values
 
 Bytes = NDArray[np.uint8]
-Integers = NDArray[np.generic]
+Integers = NDArray[Any]
+Flags = NDArray[np.bool_]
 EXACT_MAX = float(1 << 53)  # above, a double holds no digits behind the point, so rounding has nothing to do
 EXPONENT_MAX = 18
 POWERS = np.array([float(10**e) for e in range(EXPONENT_MAX + 1)])  # each exact
@@ -174,11 +175,11 @@ def _numbers(form: _Format, scans: Bytes) -> tuple[Values, Qualities | None]:
     gathered = np.take(scans, form.gather, axis=1)
     if form.kind == "bit":
         return gathered.astype(np.float64), None
-    wrong: NDArray[np.bool_] | None = None
+    wrong: Flags | None = None
     if form.kind == "bcd":
         digits = gathered.reshape(scans.shape[0], -1, form.size)
         numbers = _divide(form, (DIGITS_OF_BYTE[digits] * 100 ** np.arange(form.size)).sum(axis=2))
-        wrong = ~IS_BCD[digits].all(axis=2)
+        wrong = ~np.logical_and.reduce(IS_BCD[digits], axis=2)
     elif form.kind[1] == "f":
         numbers = gathered.view(form.kind).astype(np.float64)
         wrong = ~np.isfinite(numbers)
@@ -191,12 +192,12 @@ def _numbers(form: _Format, scans: Bytes) -> tuple[Values, Qualities | None]:
         numbers = _round(numbers, form.grid)
     sentinel = _are_sentinels(form, gathered) if form.in_use.size else None
     if wrong is not None and form.weights is not None:
-        wrong = wrong.reshape(*numbers.shape, -1).any(axis=2)
+        wrong = np.logical_or.reduce(wrong.reshape(*numbers.shape, -1), axis=2)
     return _without(numbers, wrong, sentinel, BAD if form.kind == "bcd" else SENTINEL)
 
 
 def _without(
-    numbers: Values, wrong: NDArray[np.bool_] | None, sentinel: NDArray[np.bool_] | None, why: np.uint8
+    numbers: Values, wrong: Flags | None, sentinel: Flags | None, why: np.uint8
 ) -> tuple[Values, Qualities | None]:
     if (wrong is None or not wrong.any()) and (sentinel is None or not sentinel.any()):
         return numbers, None
@@ -224,7 +225,7 @@ def _are_sentinels(form: _Format, gathered: Bytes) -> NDArray[np.bool_]:
 def _divide(form: _Format, integers: Integers) -> Values:
     """Return (integers + offset) × multiplier / scale, each the double nearest to the true quotient."""
     if form.shifts is not None:
-        integers = integers << form.shifts[0] >> form.shifts[1]  # type: ignore[operator]
+        integers = integers << form.shifts[0] >> form.shifts[1]
     if form.weights is not None:
         integers = (integers.astype(np.int64).reshape(-1, *form.weights.shape) * form.weights).sum(axis=2)
     numbers = integers.astype(np.float64)

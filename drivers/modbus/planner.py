@@ -21,12 +21,16 @@ class Cost(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What the device demands; ranges hold both ends, `cuts` are addresses a request may begin at but not cross."""
+    """What the device demands; ranges hold both ends, `cuts` are addresses a request may begin at but not cross.
+
+    `only`: the device answers these reads and no others.
+    """
 
     count_max: int
     forbid: Sequence[tuple[int, int]] = ()
     atomic: Sequence[tuple[int, int]] = ()
     cuts: Collection[int] = ()
+    only: Collection[Span] | None = None
 
 
 def plan(items: Iterable[Span], cost: Cost, rules: Rules) -> list[Span]:
@@ -35,6 +39,8 @@ def plan(items: Iterable[Span], cost: Cost, rules: Rules) -> list[Span]:
     for first, count in wanted:
         if count > rules.count_max or not may_read(rules, first, count):
             raise ConfigError(f"cannot read {count} at {first}: forbidden, or more than {rules.count_max} at once")
+    if rules.only is not None:
+        return wanted
     starts = [first for first, _ in wanted]
     ends = [first + count for first, count in wanted]
     barriers = sorted({high + 1 for _, high in rules.forbid} | set(rules.cuts))
@@ -62,6 +68,8 @@ def plan(items: Iterable[Span], cost: Cost, rules: Rules) -> list[Span]:
 def may_read(rules: Rules, address: int, count: int) -> bool:
     """Tell whether a request of these registers touches no forbidden one and no part of an atomic block."""
     end = address + count
+    if rules.only is not None and (address, count) not in rules.only:
+        return False
     if any(address <= high and low < end for low, high in rules.forbid):
         return False
     return all(end <= low or address > high or (address <= low and high < end) for low, high in rules.atomic)
@@ -74,6 +82,28 @@ def widen(item: Span, atomic: Sequence[tuple[int, int]]) -> Span:
         if first <= high and low < end:
             first, end = min(first, low), max(end, high + 1)
     return first, end - first
+
+
+def join(pairs: Sequence[tuple[Span, Span]], items: Sequence[Span], rules: Rules) -> list[Span]:
+    """Return the items without those that lie in others, the two of a pair as one where one request may read both."""
+    joined = set(items)
+    for one, other in pairs:
+        first, end = min(one[0], other[0]), max(sum(one), sum(other))
+        first, count = widen((first, end - first), rules.atomic)
+        holed = any(first < cut < first + count for cut in rules.cuts)
+        if count <= rules.count_max and may_read(rules, first, count) and not holed:
+            joined.add((first, count))
+    return sorted(a for a in joined if not any(a != b and b[0] <= a[0] and sum(a) <= sum(b) for b in joined))
+
+
+def complement(spans: Iterable[Span]) -> list[tuple[int, int]]:
+    """Return the ranges of addresses, both ends included, that no span holds."""
+    found, place = [], 0
+    for first, count in sorted(spans):
+        if first > place:
+            found.append((place, first - 1))
+        place = max(place, first + count)
+    return [*found, (place, 0xFFFF)] if place <= 0xFFFF else found
 
 
 def plan_cost_s(requests: Sequence[Span], cost: Cost) -> float:

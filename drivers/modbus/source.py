@@ -8,7 +8,7 @@ import numpy as np
 
 from drivers.link import Arrival, DeviceOptions, Exchange, Group, Pace, PointOptions, Stats
 from drivers.modbus.bus import Answered, Bus
-from drivers.modbus.companions import Age, Companions, helpers_of, pairs_of
+from drivers.modbus.companions import Age, Companions, Scales, ages_of, helpers_of
 from drivers.modbus.decode import Decoder, Field
 from drivers.modbus.learned import Learned
 from drivers.modbus.pdu import BITS_MAX, Function, Read, exception_text
@@ -17,7 +17,7 @@ from drivers.modbus.turnaround import Turnaround
 from drivers.profile import Profile, Signal
 from drivers.refusal import Refusal, meaning
 from twin_wire.errors import DeviceError, LinkError
-from twin_wire.readings import Block, Qualities, Quality, Values
+from twin_wire.readings import Block, Quality
 
 TICK_US = 1000  # of a sample's time: finer is below what an answer can tell, and costs a quarter more bytes
 DIVISIBLE = (2, 3)  # address, value: a part of the request may work
@@ -70,10 +70,10 @@ class ModbusSource:
         wanted = [_signal(device, point) for point in points]
         self._signals = wanted + helpers_of(device.profile, wanted)  # the points' columns come first
         self._raws = [point.raw for point in points] + [False] * (len(self._signals) - len(points))
-        self._pairs = pairs_of(device.profile, self._signals)
+        self._scales = Scales(self._signals)
+        self._pairs = self._scales.pairs + ages_of(device.profile, self._signals)  # together wherever that may be
         self._companions = Companions(device.profile, self._signals, group.period_s)
         self._known = _known(device.profile) if self._modbus.unmapped == "silence" else []
-        self._scale_seen: dict[int, float] = {}  # column of a scale → what it held in the scan before
         self._newest_us = 0  # of a sample with an age
         self._turnaround = turnaround
         self._half_width_us = 0
@@ -223,7 +223,8 @@ class ModbusSource:
         left = set(range(len(self._signals))) - set(self._withheld)  # one that two requests hold is taken once
         self._size = 0
         for function, rules in rules_of.items():
-            wanted = [(s.address, s.count) for c, s in enumerate(self._signals) if s.function == function and c in left]
+            there = [c for c, signal in enumerate(self._signals) if signal.function == function and c in left]
+            wanted = join(self._paired(there), [_span(self._signals[c]) for c in there], rules)
             for address, length in plan(wanted, self._cost(function, self._planned_turnaround_s), rules):
                 request = Read(self._unit, function, address, length)
                 columns = tuple(c for c in sorted(left) if _holds(request, self._signals[c]))
@@ -232,7 +233,7 @@ class ModbusSource:
                 parts.append(Part(request, self._size, tuple(sorted(items)), columns))
                 self._size += length * (1 if function in BITS else 2)
         part_of = {column: number for number, part in enumerate(parts) for column in part.columns}
-        self._apart = [pair for pair in self._pairs if part_of[pair[0]] != part_of[pair[1]]]
+        self._apart = {pair for pair in self._scales.pairs if part_of.get(pair[0]) != part_of.get(pair[1])}
         late = {scale for _, scale in self._apart}
         self._parts = sorted(parts, key=lambda part: not late.isdisjoint(part.columns))  # such a scale after its values
         self._newest = {part.request: self._newest[part.request] for part in parts if part.request in self._newest}
@@ -275,9 +276,10 @@ class ModbusSource:
         most = min(BITS_MAX, 16 * modbus.registers_max) if bits else modbus.registers_max
         return Rules(most, forbid, atomic, cuts, spans if modbus.singles else None)
 
-    def _paired(self, function: int) -> list[tuple[Span, Span]]:
-        pairs = [(self._signals[one], self._signals[other]) for one, other in self._pairs]
-        return [(_span(one), _span(other)) for one, other in pairs if one.function == other.function == function]
+    def _paired(self, columns: Sequence[int]) -> list[tuple[Span, Span]]:
+        """Return the spans of the pairs that lie in `columns`, all of one function."""
+        spans = {column: _span(self._signals[column]) for column in columns}
+        return [(spans[one], spans[other]) for one, other in self._pairs if one in spans and other in spans]
 
     def _cost(self, function: int, turnaround_s: float) -> Cost:
         return self._bus.cost(turnaround_s, function in BITS)
@@ -290,7 +292,7 @@ class ModbusSource:
             lost[[column for columns in scan.read for column in columns]] = Quality.GOOD
             quality[lost != Quality.GOOD, 0] = lost[lost != Quality.GOOD]
             value[lost != Quality.GOOD] = np.nan
-        self._doubt_scales(value, quality)
+        self._scales.check(value, quality, self._apart)
         begin_s, end_s = scan.answers[0].sent_s, max(answer.first_s for answer in scan.answers)
         middle_s = (begin_s + end_s) / 2
         self._half_width_us = round((end_s - begin_s) * 5e5) + TICK_US // 2
@@ -303,23 +305,11 @@ class ModbusSource:
         return Block(self.group.points, np.array([time_us], np.int64), value[:width], quality[:width])
 
     def _settled(self, time_us: int, age: Age) -> int:
-        """Return the time of the sample before if this is the same one, heard again with an age that counts in steps."""
+        """Return the time of the sample before if this is that one, heard again: its age counts in steps."""
+        again = age.age_us > 0 and abs(time_us - self._newest_us) <= age.step_us + 2 * self._half_width_us
         self._half_width_us += age.step_us // 2
-        if abs(time_us - self._newest_us) > age.step_us + 2 * self._half_width_us:
-            self._newest_us = time_us
+        self._newest_us = self._newest_us if again else time_us
         return self._newest_us
-
-    def _doubt_scales(self, value: Values, quality: Qualities) -> None:
-        """Doubt the values whose scale came in another request and is not known to be the one they were counted in."""
-        for column, scale in self._apart:
-            if not (self._signals[column].exponent or self._signals[column].factor):
-                continue
-            seen, now = self._scale_seen.get(scale), float(value[scale, 0])
-            if seen is None:
-                quality[column] = np.maximum(quality[column], Quality.UNCERTAIN)
-            elif seen != now:
-                quality[column], value[column] = np.maximum(quality[column], Quality.BAD), np.nan
-        self._scale_seen = {scale: float(value[scale, 0]) for _, scale in self._apart}
 
     def _note(self, request: Read, question: bytes, answer: bytes) -> None:
         self._newest[request] = Exchange(self._bus.clock.time_us(), question, answer)
@@ -347,8 +337,9 @@ def _span(signal: Signal) -> Span:
 
 def _known(profile: Profile) -> list[tuple[int, int, int]]:
     """Return function, address and length of everything the profile says is there."""
-    found = [(signal.function, signal.address, signal.count) for signal in profile.signals]
-    found += [(item.function, item.address, item.count) for item in (*profile.texts, *profile.verify)]
+    found = [(int(signal.function), signal.address, signal.count) for signal in profile.signals]
+    found += [(text.function, text.address, text.count) for text in profile.texts]
+    found += [(verify.function, verify.address, verify.count) for verify in profile.verify]
     return found + [(function, low, high - low + 1) for function in (3, 4) for low, high in profile.modbus.atomic]
 
 
