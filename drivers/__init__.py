@@ -24,6 +24,7 @@ from drivers.link import (
     Geodetic,
     Group,
     History,
+    Learner,
     Link,
     Pace,
     PointOptions,
@@ -35,6 +36,7 @@ from drivers.link import (
     poll_groups,
 )
 from drivers.profile import Profile, Signal, load_profile, profile_names
+from drivers.refusal import Refusal, meaning
 from twin_wire.errors import ConfigError
 
 __all__ = [
@@ -46,18 +48,21 @@ __all__ = [
     "Geodetic",
     "Group",
     "History",
+    "Learner",
     "Link",
     "Pace",
     "PointOptions",
     "Positions",
     "Profile",
     "Ranges",
+    "Refusal",
     "Sightings",
     "Signal",
     "Source",
     "Stats",
     "check_options",
     "load_profile",
+    "meaning",
     "open_link",
     "poll_groups",
     "profile_names",

@@ -1,8 +1,8 @@
 """What a driver is to the agent: the protocols, the options it is given, and the columns it hands back."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -183,6 +183,20 @@ class Link(Protocol):
 
     async def close(self) -> None:
         """Release the port; a read in flight ends with LinkError."""
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A link that learns about its devices; the agent keeps it across restarts and shows the notes."""
+
+    def learned(self) -> dict[str, object]:
+        """Return what was learned, JSON-able."""
+
+    def recall(self, document: Mapping[str, object]) -> None:
+        """Take back what `learned` gave in an earlier run; what does not fit is ignored."""
+
+    def notes(self) -> list[str]:
+        """Return what an installer should know beside the counters, the same text as long as it holds."""
 
 
 def poll_groups(devices: Sequence[DeviceOptions], points: Sequence[PointOptions]) -> tuple[Group, ...]:

@@ -1,4 +1,7 @@
-"""The circuit breaker of one device: when it is asked, when it is left alone, and when it is asked again. Pure."""
+"""The circuit breaker of one device: when it is asked, when it is left alone, and when it is asked again. Pure.
+
+A refusal that means a wrong configuration does not come here: such a device is well, and is not asked that again.
+"""
 
 from collections.abc import Callable
 
@@ -7,6 +10,8 @@ from drivers import Source
 FAILURES_MAX = 3  # in a row, then the line's time is no longer spent on it at every scan
 PROBE_S_MIN, PROBE_S_MAX = 2.0, 60.0
 JITTER_SHARE = 0.1
+BUSY_S_MIN, BUSY_S_MAX = 0.2, 10.0  # pauses of a device that said it is busy
+BUSY_MAX = 6  # in a row, then it is down as any other that gives no data
 
 
 class Breaker:
@@ -19,6 +24,7 @@ class Breaker:
         self.probe_s = 0.0  # monotonic time of the next question while open
         self.reason = ""
         self._pause_s = PROBE_S_MIN
+        self._busy = 0
         self._random = random
 
     def resume(self, since_us: int) -> None:
@@ -31,8 +37,15 @@ class Breaker:
 
     def answered(self) -> bool:
         """Note an answer; return True if the device was down until now."""
-        was_open, self.open, self.failures, self._pause_s = self.open, False, 0, PROBE_S_MIN
+        was_open, self.open, self.failures, self._pause_s, self._busy = self.open, False, 0, PROBE_S_MIN, 0
         return was_open
+
+    def busy(self) -> float | None:
+        """Note that the device asks for time; return the pause in s, None once it has asked too often."""
+        self._busy += 1
+        if self.open or self._busy > BUSY_MAX:
+            return None
+        return float(min(BUSY_S_MAX, BUSY_S_MIN * 2 ** (self._busy - 1)))
 
     def failed(self, now_s: float, now_us: int, reason: str) -> bool:
         """Note a failure; return True if the device is down from now on."""
@@ -60,6 +73,7 @@ class Turn:
         self.source = source
         self.due_s = first_s
         self.missed = 0
+        self._due_after_s = 0.0  # the scan after a repeated one, 0 if the next is none
         self.late_s = 0.0  # the latest start since someone last looked
 
     @property
@@ -67,8 +81,18 @@ class Turn:
         """The end of the period that is due: earliest deadline goes first."""
         return self.due_s + self.source.group.period_s
 
+    def again(self, at_s: float) -> bool:
+        """Read once more at `at_s` if the next scan is not due before; return whether that will be."""
+        if at_s >= self.due_s:
+            return False
+        self.due_s, self._due_after_s = at_s, self.due_s
+        return True
+
     def begin(self, now_s: float) -> int:
         """Start the scan that is due; skip those whose whole period has passed, and return how many."""
+        if self._due_after_s:
+            self.due_s, self._due_after_s = self._due_after_s, 0.0
+            return 0
         period_s = self.source.group.period_s
         skipped = max(0, int((now_s - self.due_s) // period_s))
         self.missed += skipped

@@ -33,10 +33,10 @@ class OwnConditions:
         return {point: e.begin_us for (point, rule), e in self._active.items() if rule == "device_down"}
 
     def end_strangers(self, devices: Iterable[str], links: Iterable[str], now_us: int) -> None:
-        """End conditions of devices and links that are no longer configured, and of drivers: they start anew."""
+        """End conditions of what is no longer configured, and those that begin anew if they still hold."""
         known = set(devices)
         for point, rule in list(self._active):
-            if (rule == "device_down" and point not in known) or rule == "link_error":
+            if (rule == "device_down" and point not in known) or rule in ("link_error", "device_config"):
                 self.end(point, rule, {"no_longer_configured": float(point not in {*known, *links})}, now_us)
 
     def active(self) -> list[dict[str, Any]]:

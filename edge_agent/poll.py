@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drivers import Arrival, Clock, Link, Source
+from drivers import Arrival, Clock, Learner, Link, Refusal, Source, meaning
 from edge_agent.breaker import Breaker, Turn
 from twin_wire.errors import DeviceError, LinkError
 from twin_wire.readings import Block, Event, Quality
@@ -19,6 +19,12 @@ DOWN_LINK_PROBE_S = 2.0  # with nobody on the line answering, its time costs not
 SLACK_S = 1.0  # a device that is being learned needs more requests than planned; a dead one is given up by its time-out
 DEVICE_SEVERITY = 3  # a sensor that does not answer watches nothing
 DETECTOR = "poll/1"
+DOWN_TEXTS = {
+    None: "does not answer",
+    Refusal.BUSY: "is busy all the time",
+    Refusal.FAULT: "reports a failure of its own",
+    Refusal.UNIT_DOWN: "is out of its gateway's reach",
+}
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +54,13 @@ class Poller:
         self._sink = sink
         self._clock = clock
         self._down_since = down_since
+        self._misasked: dict[str, str] = {}  # group → what its device refuses because it is configured wrongly
         self._stopping = asyncio.Event()
+
+    def learner(self) -> Learner | None:
+        """Return the link if it learns about its devices."""
+        link: object = self.link
+        return link if isinstance(link, Learner) else None
 
     def stop(self) -> None:
         """Read nothing more once the answer in flight is in."""
@@ -119,17 +131,21 @@ class Poller:
         if not breaker.may_ask(begin_s):
             self._lost(source, Quality.NO_ANSWER)
             return
+        exceptions = source.stats.exceptions
         try:
             arrivals = await source.read(begin_s + source.pace().budget_s + SLACK_S)
         except LinkError as error:
-            self._failed(source, breaker, error)
+            self._failed(turn, breaker, error, exceptions)
         else:
-            self._answered(source, breaker, arrivals)
+            self._back(source, breaker)
+            self._look_at_questions(source, source.fault)
+            self._sink.arrived(arrivals)
         finally:
             if self.link is not None and not self.link.listen_only:
                 self.busy_s += self._clock.monotonic_s() - begin_s
 
-    def _answered(self, source: Source, breaker: Breaker, arrivals: Sequence[Arrival]) -> None:
+    def _back(self, source: Source, breaker: Breaker) -> None:
+        """Note that the device spoke."""
         device, now_us = source.group.device, self._clock.time_us()
         link_was_down = all(b.open for b in self.breakers.values())
         self.last_answer_us[device] = now_us
@@ -140,20 +156,51 @@ class Poller:
             if link_was_down:
                 for other in self.breakers.values():
                     other.hurry(self._clock.monotonic_s())
-        self._sink.arrived(arrivals)
 
-    def _failed(self, source: Source, breaker: Breaker, error: LinkError) -> None:
+    def _look_at_questions(self, source: Source, fault: LinkError | None) -> None:
+        """Say once per device that it refuses a question for good, with the register, and once that no longer."""
+        group, device = source.group.id, source.group.device
+        refused = isinstance(fault, DeviceError) and meaning(fault.code) is Refusal.CONFIG
+        if fault is not None and not refused:
+            return  # nothing was learned about the questions
+        if isinstance(fault, DeviceError):
+            known, self._misasked[group] = self.misasked(device), str(fault)
+            if not known:
+                log.info("device refuses a question link=%s source=%s error=%s", self.name, group, fault)
+                text = f"{device} on {self.name} is asked for what it does not have: {fault}; {fault.hint}"
+                numbers = {"code": float(fault.code)}
+                self._sink.begin(self._event("device_config", device, self._clock.time_us(), numbers, text))
+            return
+        if self._misasked.pop(group, None) is not None and not self.misasked(device):
+            self._sink.end(device, "device_config", {})
+
+    def misasked(self, device: str) -> str:
+        """Return what the device refuses for good, "" if nothing."""
+        groups = [turn.source.group for turn in self.turns]
+        return next((self._misasked[g.id] for g in groups if g.device == device and g.id in self._misasked), "")
+
+    def _failed(self, turn: Turn, breaker: Breaker, error: LinkError, exceptions: int) -> None:
+        source = turn.source
         device, now_s, now_us = source.group.device, self._clock.monotonic_s(), self._clock.time_us()
-        refused = isinstance(error, DeviceError)
+        refusal = meaning(error.code) if isinstance(error, DeviceError) else None
         log.debug("read failed link=%s source=%s error=%s", self.name, source.group.id, error)
-        self._lost(source, Quality.DEVICE_FAULT if refused else Quality.NO_ANSWER)
+        if refusal is Refusal.BUSY:
+            pause_s = breaker.busy()
+            if pause_s is not None and turn.again(now_s + pause_s):
+                return  # this scan is not lost yet
+        silent = refusal is None or refusal is Refusal.UNIT_DOWN
+        self._lost(source, Quality.NO_ANSWER if silent else Quality.DEVICE_FAULT)
+        if refusal is Refusal.CONFIG:
+            if source.stats.exceptions > exceptions:  # it was asked, and is well
+                self._back(source, breaker)
+            self._look_at_questions(source, error)
+            return
         if breaker.failed(now_s, now_us, str(error)):
             log.info("device is down link=%s device=%s error=%s", self.name, device, error)
             numbers = {"failures": float(breaker.failures)}
             if isinstance(error, DeviceError):
                 numbers["code"] = float(error.code)
-            what = "refuses to be read" if refused else "does not answer"
-            text = f"{device} on {self.name} {what}: {error}"
+            text = f"{device} on {self.name} {DOWN_TEXTS[refusal]}: {error}"
             self._sink.begin(self._event("device_down", device, breaker.since_us, numbers, text))
         if all(b.open for b in self.breakers.values()):
             first = min(self.breakers.values(), key=lambda b: b.probe_s)

@@ -52,7 +52,7 @@ def _link(agent: "Agent", place: int, poller: Poller) -> dict[str, Any]:
     paces = [turn.source.pace() for turn in poller.turns]
     down = sum(b.open for b in poller.breakers.values())
     state = "starting" if not stats else "down" if down == len(poller.breakers) else "degraded" if down else "up"
-    port = table.options.get("port") or f"{table.options.get('host', '')}:{table.options.get('tcp_port', 502)}"
+    port = _port(table.options)
     return {
         "id": table.id,
         "kind": table.kind,
@@ -69,8 +69,16 @@ def _link(agent: "Agent", place: int, poller: Poller) -> dict[str, Any]:
         "exceptions": sum(s.exceptions for s in stats),
         "missed": sum(turn.missed for turn in poller.turns),
         "restarts": poller.restarts,
+        "notes": learner.notes() if (learner := poller.learner()) is not None else [],
         "turnaround_ms": round(1e3 * max((p.turnaround_s for p in paces), default=0.0), 2),
     }
+
+
+def _port(options: dict[str, Any]) -> str:
+    """Return where a link's devices are, as its table says it."""
+    number = options.get("tcp_port") or options.get("udp_port") or 502
+    named = options.get("port") or options.get("listen") or options.get("path")
+    return str(named or f"{options.get('host', '')}:{number}")
 
 
 def _device(agent: "Agent", poller: Poller, device: str) -> dict[str, Any]:
@@ -86,7 +94,7 @@ def _device(agent: "Agent", poller: Poller, device: str) -> dict[str, Any]:
         "profile": table.profile,
         "rung": agent.config.profiles[table.profile].rung,
         "state": "down" if breaker.open else "up" if device in poller.last_answer_us else "starting",
-        "reason": breaker.reason if breaker.open or breaker.failures else "",
+        "reason": breaker.reason if breaker.open or breaker.failures else poller.misasked(device),
         "since_us": breaker.since_us if breaker.open else poller.last_answer_us.get(device, 0),
         "last_question_hex": exchanges[-1].request.hex(" ") if exchanges else "",
         "last_answer_hex": exchanges[-1].answer.hex(" ") if exchanges else "",

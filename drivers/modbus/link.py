@@ -1,6 +1,6 @@
 """A Modbus link: its sources share one bus and what is learned about each unit; or it only listens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from drivers.line import Listener
 from drivers.link import DeviceOptions, PointOptions, Source, Stats, poll_groups
@@ -55,6 +55,28 @@ class ModbusLink:
             raise ConfigError(f"{faults[0][0]}: {faults[0][1]} ({len(faults)} faults)", faults=tuple(faults))
         self._sources += made
         return list(made)
+
+    def learned(self) -> dict[str, object]:
+        """Return what the devices' registers taught, by device, JSON-able."""
+        kept: dict[str, dict[str, object]] = {}
+        for source in self._sources:
+            kept.setdefault(source.group.device, {})[source.group.id] = source.learned.document()
+        return dict(kept)
+
+    def recall(self, document: Mapping[str, object]) -> None:
+        """Take back what `learned` gave in an earlier run; what does not fit is ignored."""
+        for source in self._sources:
+            groups = document.get(source.group.device)
+            rows = groups.get(source.group.id) if isinstance(groups, dict) else None
+            if isinstance(rows, dict):
+                source.learned.recall(rows, self._bus.clock.monotonic_s())
+
+    def notes(self) -> list[str]:
+        """Return what an installer should know of the line beside its counters."""
+        return [
+            f"unit {unit} did not answer all of several questions at once: it is asked one at a time; set window = 1"
+            for unit in sorted(self._bus.narrow())
+        ]
 
     def utilisation(self) -> float:
         """Return the predicted share of the line's time its sources need."""

@@ -1,6 +1,7 @@
 """Learned answer times of one unit: how long to wait for it, and what a request to it costs."""
 
 ALLOWANCE_S_MIN = 0.25  # a busy gateway or a collecting USB adapter can hold an answer this long
+DECLARED_FACTOR = 2.0  # a device is never given up before twice the answer time that its profile declares
 PEAK_FACTOR = 3.0
 PEAK_DECAY = 0.98  # per answer: a single slow one is remembered for about a hundred
 MEAN_WEIGHT = 0.1
@@ -13,6 +14,7 @@ class Turnaround:
     def __init__(self, declared_s: float, timeout_s: float) -> None:
         self.mean_s = declared_s  # what the planner reckons with
         self.timeout_s = timeout_s  # the longest the unit's profile allows
+        self._floor_s = max(ALLOWANCE_S_MIN, DECLARED_FACTOR * declared_s)
         self._peak_s = 0.0
         self._answers = 0
         self._failures = 0
@@ -22,7 +24,7 @@ class Turnaround:
         """Return how long to wait for a first byte: near the slowest seen, doubled per failure, at most the limit."""
         if self._answers < ANSWERS_TO_TRUST:
             return self.timeout_s
-        learned = max(ALLOWANCE_S_MIN, PEAK_FACTOR * self._peak_s)
+        learned = max(self._floor_s, PEAK_FACTOR * self._peak_s)
         return float(min(self.timeout_s, learned * 2.0 ** min(self._failures, 16)))
 
     def answered(self, seconds: float) -> None:

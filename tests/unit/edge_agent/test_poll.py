@@ -44,6 +44,7 @@ class Instrument:
         self._clock.now_s += self._took_s if error is None else 0.5
         await asyncio.sleep(0)
         if isinstance(error, BaseException):
+            self.stats.exceptions += isinstance(error, DeviceError)
             raise error
         time_us = np.array([self._clock.time_us()], np.int64)
         return [Block(self.group.points, time_us, np.zeros((2, 1)), np.zeros((2, 1), np.uint8))]
@@ -175,12 +176,46 @@ def test_a_gap_is_data_and_the_device_s_going_and_coming_are_said_once():
     assert np.isnan(lost.value).all()
 
 
-def test_a_refusal_is_a_device_fault_with_its_code():
+def refusing(code: int, until_s: float = np.inf) -> Callable[[float], object]:
+    return lambda now_s: DeviceError(f"exception {code} to 1 from 117", code, "hint") if now_s < until_s else None
+
+
+def test_a_question_refused_for_good_is_said_once_with_its_register_and_the_device_is_not_down():
     clock = Clock()
-    bench = Bench(clock, [Instrument(clock, "d0", 1.0, 0.02, lambda _: DeviceError("illegal address", 2))]).run(10)
-    assert set(bench.qualities("d0")) == {Quality.DEVICE_FAULT, Quality.NO_ANSWER}
-    assert bench.begun[0].numbers["code"] == 2
-    assert "refuses" in bench.begun[0].text
+    bench = Bench(clock, [Instrument(clock, "d0", 1.0, 0.02, refusing(2, 1_020))]).run(40)
+    (event,) = bench.begun
+    assert (event.rule, event.point, event.numbers["code"]) == ("device_config", "d0", 2)
+    assert "117" in event.text
+    assert bench.qualities("d0")[:15] == [Quality.DEVICE_FAULT] * 15
+    assert not bench.poller.breakers["d0"].open
+    assert [(point, rule) for point, rule, _ in bench.ended] == [("d0", "device_config")]
+    assert bench.poller.misasked("d0") == ""
+
+
+def test_a_busy_device_is_asked_again_after_a_pause_and_loses_no_scan():
+    clock = Clock()
+    answer = lambda now_s: DeviceError("busy", 6) if int(now_s) % 5 == 0 and now_s % 1 < 0.3 else None  # noqa: E731
+    bench = Bench(clock, [Instrument(clock, "d0", 1.0, 0.02, answer)]).run(60)
+    assert set(bench.qualities("d0")) == {Quality.GOOD}
+    assert len(bench.instruments[0].reads) > 65
+    assert bench.begun == []
+
+
+@pytest.mark.parametrize(
+    ("code", "quality", "words"),
+    [
+        (4, Quality.DEVICE_FAULT, "failure of its own"),
+        (6, Quality.DEVICE_FAULT, "busy"),
+        (11, Quality.NO_ANSWER, "gateway"),
+    ],
+)
+def test_what_a_refusal_means_is_said_and_is_the_quality(code: int, quality: Quality, words: str):
+    clock = Clock()
+    bench = Bench(clock, [Instrument(clock, "d0", 1.0, 0.02, refusing(code))]).run(60)
+    assert bench.qualities("d0")[0] == quality
+    (event,) = bench.begun
+    assert (event.rule, event.numbers["code"]) == ("device_down", code)
+    assert words in event.text
 
 
 def test_when_a_whole_line_comes_back_everyone_on_it_is_asked_at_once():
