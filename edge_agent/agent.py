@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import drivers
-from drivers import Arrival, Geodetic, Link, Positions, Ranges, Sightings, Source
+from drivers import Arrival, Geodetic, History, Learner, Link, Positions, Ranges, Sightings, Source
 from edge_agent.clock import PLAUSIBLE_US, SystemClock, Watch, read_kernel_clock
 from edge_agent.collect import Collector
 from edge_agent.conditions import OwnConditions, pack, unpack
@@ -20,6 +20,7 @@ from edge_agent.config import Config
 from edge_agent.health import notify, watchdog_period_s
 from edge_agent.identity import Identity
 from edge_agent.manifest import build_manifest, software
+from edge_agent.marks import Marks
 from edge_agent.page import serve_page
 from edge_agent.poll import Poller, Sink
 from edge_agent.seal import PERIOD_S, Codec, Signer, Situation, due, is_urgent, seal_batch, seal_record
@@ -38,6 +39,7 @@ from twin_wire.manifest import (
     groups_index,
     groups_of,
 )
+from twin_wire.mark import encode_mark
 from twin_wire.readings import Block, Event, Fixes, Quality
 
 IN_FLIGHT_S = 2.0  # how long a stop waits for the answer on the line
@@ -95,8 +97,10 @@ class Agent:
         self.own.restore(own)
         self._detector = _build_detector(self.manifest, watched, self.store.document("learned"))
         self._locator = _build_locator(config, self.manifest)
+        self.marks = Marks(config.state, self.point_specs, self.store.document("marks"))
         sink = Sink(self._arrived, self.own.begin, self._end)
         self.uplink = Uplink(identity, key, self.store, clock, sink, tls_context(config))
+        self._links = self.store.document("links")  # what the drivers learned about their devices
         down = self.own.down_since()
         self.pollers = [Poller(link.id, partial(self._open, link), sink, clock, down) for link in config.links]
         self.latest: dict[tuple[str, ...], Block] = {}
@@ -171,6 +175,8 @@ class Agent:
         """Store what the detectors learned, and the number reached."""
         position = self.store.queue.position
         await self.store.put("learned", self._detector.learned())
+        self._links |= {p.name: learner.learned() for p in self.pollers if (learner := p.learner()) is not None}
+        await self.store.put("links", self._links)
         await self.store.put("mark", {"epoch": position.epoch, "seq": position.seq, "boot": position.boot})
 
     async def _seal_manifest(self, now_ms: int) -> None:
@@ -202,18 +208,24 @@ class Agent:
     async def _open(self, link: LinkTable) -> tuple[Link, Sequence[Source]]:
         opened = await drivers.open_link(link.kind, link.options, self.clock)
         sources = opened.sources(self.config.device_options(link.id), self.config.point_options(link.id))
+        if isinstance(opened, Learner):
+            opened.recall(self._links.get(link.id, {}))
         return opened, sources
 
     def _arrived(self, arrivals: Sequence[Arrival]) -> None:
         """Take what a link has read: columns to the collector, then through the detectors."""
         for arrival in arrivals:
             if isinstance(arrival, Block):
-                block = _doubted(arrival)
+                block = self.marks.apply(_doubted(arrival))
                 self.latest[block.points] = block
                 self.samples += int((block.quality < Quality.BAD).sum())
                 self.collector.add_block(block)
                 for event in self._detector.feed(block):
                     self._emit(event)
+            elif isinstance(arrival, History):  # a file that came late: neither the present nor a cause of alarms
+                block = _doubted(arrival.block)
+                self.samples += int((block.quality < Quality.BAD).sum())
+                self.collector.add_block(block)
             elif self._locator is not None:
                 self.collector.add_fixes(self._locator.feed(arrival))
 
@@ -260,10 +272,25 @@ class Agent:
             for event in self.watch.look(now_us, mono_us, read_kernel_clock()):
                 log.info("clock %s", event.text)
                 self.own.begin(event)
+            await self._seal_marks(now_us // 1_000)
             block = self.vitals.look()
             if block is not None:
                 self.latest[block.points] = block
                 self.collector.add_block(block)
+
+    async def _seal_marks(self, now_ms: int) -> None:
+        """Seal the marks that begin or end now; an order is forgotten only when its record is on disk."""
+        changed, orders = await asyncio.to_thread(self.marks.look, now_ms)
+        for name in self.marks.refused:
+            log.warning("mark refused file=%s", name)
+        for mark in changed:
+            body = encode_mark(mark)
+            await self.store.append(partial(seal_record, self._signer, "mark", body, now_ms, self.store.anchor))
+        if changed:
+            await self.store.put("marks", self.marks.active())
+            self.uplink.wake()
+        for path in orders:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _keep_loop(self) -> None:
         """Delete what is old and safe, and store what must be known after a restart."""

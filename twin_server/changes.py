@@ -194,6 +194,8 @@ def sentence(kind: str, gateway: str, summary: Mapping[str, Any]) -> str:
         "restore": "The server's data was restored from an older copy; gateways send again what is missing.",
         "acknowledgement": f"{summary.get('by', '?')} acknowledged {summary.get('rule')} of "
         f"{summary.get('point') or who}.",
+        "mark": f"{summary.get('point', '?')} of gateway {gateway} is marked {summary.get('what', '?')}"
+        f" by {summary.get('by', '?')}: {summary.get('reason', '?')}" + _ended(summary),
         "access": f"{summary.get('who', '?')}: {summary.get('act', '?')} for tag {summary.get('tag', '?')}.",
     }
     if kind == "manifest":
@@ -218,7 +220,7 @@ def _count(summary: Mapping[str, Any]) -> str:
 
 
 def _ended(summary: Mapping[str, Any]) -> str:
-    return " no more." if summary.get("end_us") else "."
+    return " no more." if (summary.get("end_us") or summary.get("end_ms")) else "."
 
 
 def _plain(value: object) -> Any:

@@ -42,6 +42,7 @@ KINDS = (
     "calibration",
     "acknowledgement",
     "access",
+    "mark",
 )
 MEDIA_TYPE = "application/vnd.minetwin."
 HASH_BYTES = 32

@@ -187,3 +187,22 @@ def test_commands_end_with_the_exit_codes_they_promise(folder, tmp_path):
     assert run("run", str(tmp_path / "none.toml")).returncode == 2
     assert "enroll" in run("--help").stdout
     assert os.path.exists(folder / "state")
+
+
+def test_a_bypass_ordered_by_command_is_sealed_once_and_told_in_the_readings(folder):
+    words = ["mark", str(folder / "gateway.toml"), "ch4-face", "bypass", "--minutes", "60", "--reason", "new cable"]
+    nameless = subprocess.run(agent(*words, "--by", "Li Lei"), capture_output=True, text=True, check=False)
+    assert (nameless.returncode, "by" in nameless.stderr) == (2, True), nameless.stderr
+    subprocess.run(agent(*words, "--by", "person-7"), check=True, capture_output=True)
+    process = start(folder)
+    try:
+        wait_for(folder, lambda seen: seen["running_s"] > 3 if "running_s" in seen else True)
+        end = time.monotonic() + 20
+        while list((folder / "state/marks").glob("*.json")):
+            assert time.monotonic() < end, (folder / "log").read_text()
+            time.sleep(0.1)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    statements, _ = read_queue(folder)
+    assert [statement.kind for statement in statements].count("mark") == 1

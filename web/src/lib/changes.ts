@@ -12,8 +12,8 @@ export interface Change {
   text: string;
 }
 
-/** key: who may sign. limit: what raises an alarm. map: what is measured where. gap: what is missing. record: the rest. */
-export const CONCERNS = ['key', 'limit', 'map', 'gap', 'record'] as const;
+/** key: who may sign. limit: what raises an alarm. bypass: a person's word that a point does not count for a while. map: what is measured where. gap: what is missing. record: the rest. */
+export const CONCERNS = ['key', 'limit', 'bypass', 'map', 'gap', 'record'] as const;
 export type Concern = (typeof CONCERNS)[number];
 
 /** looser: more passes without an alarm than before. note: a key, a gap, a contradiction. '' for all else. */
@@ -85,7 +85,7 @@ export const subjectOf = (change: Change): string => String(change.summary['gate
 
 const CONCERN_OF: Record<string, Concern> = {
   genesis: 'key', enrol: 'key', rotate: 'key', revoke: 'key', fork: 'key', restore: 'gap', gap: 'gap', silence: 'gap',
-  manifest: 'map', structure: 'map', ruleset: 'limit', calibration: 'map',
+  manifest: 'map', structure: 'map', ruleset: 'limit', calibration: 'map', mark: 'bypass',
 }; // prettier-ignore
 const NOTED = ['enrol', 'rotate', 'revoke', 'restore', 'gap', 'fork'];
 
@@ -94,6 +94,7 @@ function plainLine(change: Change, lang: Lang): Line {
   const begun = ['silence', 'clock'].includes(kind) && !summary['end_us'];
   const mark: Mark = NOTED.includes(kind) || begun || summary['disputed'] ? 'note' : '';
   let text = lang === 'zh' ? chinese(change) : english(change);
+  if (kind === 'mark' && !summary['end_ms']) return { concern: 'bypass', mark: summary['what'] === 'bypass' ? 'looser' : 'note', text };
   if (summary['disputed']) text += lang === 'zh' ? ' 与另一声明矛盾，未采用。' : ' It contradicts another statement and is not used.';
   return { concern: CONCERN_OF[kind] ?? 'record', mark, text };
 }
@@ -109,6 +110,8 @@ function english(change: Change): string {
   const reason = change.kind === 'gap' ? GAP_REASONS[String(change.summary['reason'])] : undefined;
   return reason ? `Gateway ${change.gateway} says that ${String(change.summary['batches'])} batches are missing: ${reason.en}.` : change.text;
 }
+
+const MARKS: Record<string, string> = { calibrating: '标校', bypass: '旁路', blasting: '爆破' };
 
 function chinese(change: Change): string {
   const { kind, summary } = change;
@@ -129,6 +132,7 @@ function chinese(change: Change): string {
     gap: `网关 ${who} 声明缺失 ${say('batches')} 批：${GAP_REASONS[say('reason')]?.zh ?? say('reason')}。`,
     fork: `网关 ${who} 的两份声明互相矛盾：${say('reason')}`,
     acknowledgement: `${say('by')} 确认 ${summary['point'] ? say('point') : who} 的报警（${say('rule')}）。`,
+    mark: `${who} 的测点 ${say('point')}${summary['end_ms'] ? '结束' : '开始'}${MARKS[say('what')] ?? say('what')}（${say('by')}：${say('reason')}）。`,
     access: `${say('who')}：对标识卡 ${say('tag')} 执行 ${say('act')}。`,
   };
   return told[kind] ?? change.text;

@@ -100,6 +100,7 @@ export const zh = {
   'reg.mark_note': '注意',
   'reg.concern_key': '密钥',
   'reg.concern_limit': '限值',
+  'reg.concern_bypass': '旁路与标校',
   'reg.concern_map': '测点与设备',
   'reg.concern_gap': '缺失与静默',
   'reg.concern_record': '其他',
