@@ -90,7 +90,7 @@ def refuse_connected(target: Target) -> None:
         found = socket.getaddrinfo(target.host, target.tcp_port, socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
         raise LinkError(f"{target.host} is not found: {error}", "right address?") from error
-    wanted = {f"{socket.inet_aton(row[4][0])[::-1].hex().upper()}:{target.tcp_port:04X}" for row in found}
+    wanted = {f"{socket.inet_aton(str(row[4][0]))[::-1].hex().upper()}:{target.tcp_port:04X}" for row in found}
     inodes = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
@@ -111,7 +111,7 @@ def _taken(where: str, others: list[str]) -> LinkError:
     who = ", ".join(dict.fromkeys(others)) or "another process"
     return LinkError(
         f"{where} is in use by {who}: two masters on one bus make wrong readings",
-        "stop it first (systemctl stop edge-agent), or scan from the gateway's page, which stops the polling of the link",
+        "stop it first (systemctl stop edge-agent), or scan from the gateway's page, which pauses the link's polling",
     )
 
 

@@ -7,14 +7,14 @@ function 4: a device that has no such register says so with an exception, and th
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import minimalmodbus
 import serial
 
-from drivers import load_profile, profile_names
 from edge_agent.claim import Setting, Target, open_alone, refuse_connected
+from edge_agent.identify import usable_profiles
 from edge_agent.probe import Probe
 from twin_wire.errors import ConfigError, LinkError
 
@@ -127,7 +127,7 @@ class Scan:
             raise LinkError(
                 f"{heard} bytes came in {self._plan.listen_s:g} s that nobody here asked for: another master may be on "
                 f"{self._target}",
-                "two masters spoil each other's readings; if it is only noise on open wires, say --i-am-the-only-master",
+                "two masters spoil each other's readings; only if it is noise on open wires: --i-am-the-only-master",
             )
 
     def _ask_units(self, instrument: minimalmodbus.Instrument, setting: Setting, units: list[int], rounds: int) -> None:
@@ -221,9 +221,6 @@ def units_of(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(units))
 
 
-def _default_units() -> Iterator[int]:
-    """Yield the units that the profiles' instruments have when they are delivered."""
-    for name in profile_names():
-        profile = load_profile(name)
-        if profile.protocol == "modbus" and profile.modbus.unit:
-            yield profile.modbus.unit
+def _default_units() -> list[int]:
+    """Return the units that the profiles' instruments have when they are delivered."""
+    return [profile.modbus.unit for profile in usable_profiles() if profile.modbus.unit]

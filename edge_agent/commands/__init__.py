@@ -17,7 +17,9 @@ class Row(NamedTuple):
 
 COMMANDS = (
     Row("scan", "edge_agent.commands.scan", "find the units on a serial bus or TCP address nobody polls"),
-    Row("identify", "edge_agent.commands.identify", "what instrument a unit is: profiles that fit, guesses at registers"),
+    Row(
+        "identify", "edge_agent.commands.identify", "what instrument a unit is: profiles that fit, guesses at registers"
+    ),
     Row("check", "edge_agent.commands.check", "check gateway.toml and everything it names; print what it will do"),
     Row("doctor", "edge_agent.commands.doctor", "look at ports, permissions, clock, disk, keys and server"),
     Row("enroll", "edge_agent.commands.enroll", "make this gateway's key from a voucher; needs no link"),
