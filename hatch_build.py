@@ -25,7 +25,6 @@ INPUTS = (
     "vite.config.ts",
     "svelte.config.js",
     "tsconfig.json",
-    "compress.mjs",
     "index.html",
     "gateway.html",
     "src",
@@ -81,7 +80,6 @@ def build(root: Path, node: Path, npm: Path) -> None:
         _run(web, node, npm, "ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
         for name in wanted(root):
             _run(web, node, "node_modules/vite/bin/vite.js", "build", "--mode", name, "--logLevel", "warn")
-            _run(web, node, "compress.mjs", staging / name)
             if not (staging / name / "index.html").is_file():
                 raise BuildFailed(f"the {name} page is missing after its build")
             (staging / name / STAMP).write_text(want, encoding="ascii")

@@ -63,7 +63,7 @@ def test_names_and_contents_cannot_be_taken_for_one_another(root: Path) -> None:
     assert hatch_build.digest(root / "web") != before
 
 
-@pytest.mark.parametrize("step", ["ci", "build", "compress.mjs"])
+@pytest.mark.parametrize("step", ["ci", "build"])
 def test_a_failed_build_leaves_the_last_good_pages(root: Path, step: str) -> None:
     build(root)
     (root / "web/src/app.css").write_text("second")
