@@ -14,6 +14,7 @@ import drivers
 from edge_agent.clock import NONE, PLAUSIBLE_US, SystemClock, read_kernel_clock
 from edge_agent.config import Config
 from edge_agent.identity import Identity, key_path, load_identity
+from edge_agent.load import link_loads, load_advice, load_text
 from twin_wire.errors import ConfigError
 from twin_wire.keys import kid_text
 
@@ -32,7 +33,11 @@ class Finding(NamedTuple):
 async def examine(config: Config) -> list[Finding]:
     """Return a finding for everything that was looked at, in the order to mend it."""
     findings = [_packages(), _state_folder(config), _disk(config), _clock(), *_ports(config)]
-    findings += await open_sources(config)
+    unreadable = await open_sources(config)
+    findings += unreadable
+    if not unreadable:
+        loads = await link_loads(config)
+        findings += [Finding(f"load of {link}", load_text(load), load_advice(load)) for link, load in loads]
     try:
         identity, key = load_identity(config)
     except ConfigError as error:

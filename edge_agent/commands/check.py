@@ -1,9 +1,11 @@
 """`edge-agent check`: every fault of the configuration at once, or what the gateway will do."""
 
 import argparse
+import asyncio
 
 from edge_agent.commands.say import checked_config, config_argument, say
 from edge_agent.config import Config
+from edge_agent.load import link_loads, load_advice, load_text
 from edge_agent.manifest import build_manifest, software
 from twin_wire.manifest import encode_manifest
 from twin_wire.ruleset import unarmed_for
@@ -18,8 +20,11 @@ def run(given: argparse.Namespace) -> int:
     say(f"gateway {manifest.gateway} of site {manifest.site}")
     say(f"{len(manifest.points)} points in {len(manifest.groups)} groups, {len(manifest.anchors)} anchors")
     say(f"manifest {len(encode_manifest(manifest))} bytes, ruleset {manifest.ruleset or 'none'}")
+    loads = dict(asyncio.run(link_loads(config)))
     for link in config.links:
-        say(f"link {link.id}  {link.kind}")
+        say(f"link {link.id}  {link.kind}  {load_text(loads[link.id]) if link.id in loads else ''}".rstrip())
+        if link.id in loads and load_advice(loads[link.id]):
+            say(f"  warning: {load_advice(loads[link.id])}")
         _say_devices(config, link.id)
     unarmed = {
         (p.row.place, rule.quantity, rule.role, rule.value, rule.unit)
