@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge_agent.position import kernel
 from edge_agent.position.field import Field
+from edge_agent.position.kernel import Jobs, Rows, track
 from edge_agent.position.likelihood import (
     BESIDE_M,
     CORNER_LOSS_DB,
@@ -20,6 +20,7 @@ from edge_agent.position.likelihood import (
     WILD_SHARE,
     WILD_SPAN_M,
 )
+from edge_agent.position.motion import BRANCHES, HYPOTHESES, PIECES, POINTS, State
 from twin_wire.graph import Metres, Place
 
 TAGS_MAX = 4_096  # a flood of invented tags ends here; the longest unheard makes room
@@ -72,12 +73,11 @@ class Tracks:
         self._time_us: list[int] = []
         self._last: list[tuple[Place, float] | None] = []
         self._state = _state(64)
-        h = kernel
         self._work = (
-            np.zeros((h.BRANCHES, 7)),
-            np.zeros((h.PIECES, 3)),
-            np.zeros((h.PIECES, h.POINTS, 3)),
-            np.zeros((h.PIECES, h.POINTS)),
+            np.zeros((BRANCHES, 7)),
+            np.zeros((PIECES, 3)),
+            np.zeros((PIECES, POINTS, 3)),
+            np.zeros((PIECES, POINTS)),
         )
 
     def step(self, epochs: Sequence[Epoch]) -> list[Located]:
@@ -117,12 +117,12 @@ class Tracks:
     def _run(
         self, slots: list[int], steps: list[float], rows: list[tuple[int, int, float, float, float]], firsts: list[int]
     ) -> Metres:
-        jobs = kernel.Jobs(np.array(slots, np.int64), np.array(steps), np.array(firsts, np.int64))
+        jobs = Jobs(np.array(slots, np.int64), np.array(steps), np.array(firsts, np.int64))
         table = np.array(rows, np.float64)
         kind, anchor = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
         columns = (np.ascontiguousarray(table[:, column]) for column in (2, 3, 4))
         out = np.zeros((len(slots), 6))
-        kernel.track(self.field.map, self._state, jobs, kernel.Rows(kind, anchor, *columns), self._work, out)
+        track(self.field.map, self._state, jobs, Rows(kind, anchor, *columns), self._work, out)
         return out
 
     def _slot(self, tag: str, time_us: int) -> int:
@@ -161,7 +161,7 @@ class Tracks:
         count, best = 0, float(log.max())
         taken = np.zeros(len(log), bool)
         for peak in np.argsort(-log, kind="stable").tolist():
-            if log[peak] < best - DEPTH or count == kernel.HYPOTHESES:
+            if log[peak] < best - DEPTH or count == HYPOTHESES:
                 break
             if taken[peak]:
                 continue
@@ -208,13 +208,13 @@ def _slopes(
     return (int(below[at - 1]) + 1 if at else low), (int(below[at]) if at < len(below) else high)
 
 
-def _state(size: int) -> kernel.State:
-    h = kernel.HYPOTHESES
-    return kernel.State(
+def _state(size: int) -> State:
+    h = HYPOTHESES
+    return State(
         np.zeros(size, np.int64), np.zeros((size, h)), np.zeros((size, h), np.int64), np.zeros((size, h, 2)),
         np.zeros((size, h, 3)), np.zeros((size, 2)), np.zeros(size, np.int64),
     )  # fmt: skip
 
 
-def _grown(state: kernel.State, more: kernel.State) -> kernel.State:
-    return kernel.State(*(np.concatenate(pair) for pair in zip(state, more, strict=True)))
+def _grown(state: State, more: State) -> State:
+    return State(*(np.concatenate(pair) for pair in zip(state, more, strict=True)))
