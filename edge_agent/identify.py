@@ -1,4 +1,4 @@
-"""What instrument is this? Asks it who it is, compares what it answers with every profile, guesses at unknown registers.
+"""What instrument is this? Asks it who it is, compares its answers with every profile, guesses at unknown registers.
 
 Nothing is proven by a fingerprint: each profile comes with the evidence for and against it, and the person decides.
 """
@@ -90,13 +90,15 @@ class Identifier:
         return self._known[key]
 
     async def _match(self, profile: Profile, identity: Mapping[int, str]) -> Match:
-        evidence: list[Evidence] = []
         told = " ".join(identity.values()).lower()
-        for word in (profile.vendor, profile.model):
-            if len(word) > 2 and word.lower() in told:
-                evidence.append(Evidence("identification", f"names {word}", NAMED, ""))
+        evidence = [
+            Evidence("identification", f"names {word}", NAMED, "")
+            for word in (profile.vendor, profile.model)
+            if len(word) > 2 and word.lower() in told
+        ]
         silences = possible = 0
-        for item in (*profile.verify, *profile.texts, *_telling(profile)):
+        items: list[Verify | Text | Signal] = [*profile.verify, *profile.texts, *_telling(profile)]
+        for item in items:
             if silences >= SILENCES_MAX or (evidence and evidence[-1].weight == CONTRADICTED):
                 break
             possible += VERIFIED if isinstance(item, Verify) else PLAUSIBLE

@@ -20,6 +20,7 @@ COMMANDS = (
     Row(
         "identify", "edge_agent.commands.identify", "what instrument a unit is: profiles that fit, guesses at registers"
     ),
+    Row("map", "edge_agent.commands.map", "an instrument's points from its profile into gateway.toml and points.csv"),
     Row("check", "edge_agent.commands.check", "check gateway.toml and everything it names; print what it will do"),
     Row("doctor", "edge_agent.commands.doctor", "look at ports, permissions, clock, disk, keys and server"),
     Row("enroll", "edge_agent.commands.enroll", "make this gateway's key from a voucher; needs no link"),

@@ -113,6 +113,5 @@ def _say_registers(found: Identified, given: argparse.Namespace) -> None:
             shown = guess.value if isinstance(guess.value, str) else f"{guess.value:g}"
             order = f" {guess.order}" if wide else ""
             why = "; ".join(REASONS[reason] for reason in guess.reasons)
-            say(
-                f"  {guess.address:12}  {' '.join(f'{word:04x}' for word in words):9}  {guess.type}{order} {shown}  ({why})"
-            )
+            hexes = " ".join(f"{word:04x}" for word in words)
+            say(f"  {guess.address:12}  {hexes:9}  {guess.type}{order} {shown}  ({why})")
