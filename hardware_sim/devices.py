@@ -5,11 +5,12 @@ from pathlib import Path
 
 from hardware_sim.bus import Bus, RtuBus, TcpBus, Unit
 from hardware_sim.catalogue import DevicePlan, PointPlan
+from hardware_sim.encoding import encode, raw_of
 from hardware_sim.faults import FaultPlan
 from hardware_sim.journal import Answer
 from hardware_sim.linktrack import Console, Network, Worn
 from hardware_sim.modbus import Image, Read
-from hardware_sim.profile import Profile, Signal, encode, raw_of
+from hardware_sim.profile import Profile, Signal
 from hardware_sim.sensors import SensorState
 from hardware_sim.site import Site
 

@@ -1,19 +1,19 @@
-"""Reader of device profiles (TOML) for the device's side: from a physical value to the registers the device shows."""
+"""Reader of device profiles (TOML) for the device's side: what it shows where, and how it behaves when asked."""
 
-import math
-import struct
 import tomllib
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from twin_wire.errors import ConfigError
 
-TYPES = {"bool": 1, "i16": 1, "u16": 1, "i32": 2, "u32": 2, "i64": 4, "u64": 4, "f32": 2, "f64": 4}  # registers
-FORMATS = {"i16": ">h", "u16": ">H", "i32": ">i", "u32": ">I", "i64": ">q", "u64": ">Q", "f32": ">f", "f64": ">d"}
+TYPES = {  # registers
+    "bool": 1, "i16": 1, "u16": 1, "i32": 2, "u32": 2, "i64": 4, "u64": 4, "f32": 2, "f64": 4,
+    "bcd16": 1, "bcd32": 2, "bcd48": 3, "bcd64": 4,
+}  # fmt: skip
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
-BIT_FUNCTIONS = (1, 2)
+UNMAPPED = ("zero", "ones", "exception", "silence")
+PRINTED_BASES = {"4xxxx": (0, 1, 10_001, 40_001, 30_001), "4xxxxx": (0, 1, 100_001, 400_001, 300_001)}  # by function
 FILE_BYTES_MAX = 1 << 20
 
 
@@ -32,11 +32,41 @@ class Signal(NamedTuple):
     sentinels: tuple[int, ...]
     low: float | None
     high: float | None
+    bits: tuple[int, int] | None = None  # lowest and highest bit it takes
+    weights: tuple[int, ...] = ()  # of several numbers in a row
+    offset: int = 0
+    multiplier: int = 1
+    exponent: str = ""  # the signal that holds the power of ten
+    factor: str = ""  # the signal that holds a factor
 
     @property
     def registers(self) -> int:
         """Return how many registers (or bits, for functions 1 and 2) the value takes."""
-        return TYPES[self.type]
+        return TYPES[self.type] * max(1, len(self.weights))
+
+
+class Companion(NamedTuple):
+    """A signal that tells how good others are: words by bit and by number, a heartbeat, or the age of their data."""
+
+    signal: str
+    of: tuple[str, ...]
+    bits: Mapping[int, str]
+    values: Mapping[int, str]
+    other: str
+    alive_s: float
+    age: bool
+
+
+class Fixed(NamedTuple):
+    """What lies in some registers for ever: a text, or a number that is known beforehand."""
+
+    function: int
+    address: int
+    registers: int
+    content: str | float
+    type: str  # text, or a number's
+    order: str
+    decimals: int
 
 
 class Golden(NamedTuple):
@@ -61,6 +91,11 @@ class Profile(NamedTuple):
     atomic: tuple[tuple[int, int], ...]
     signals: Mapping[str, Signal]
     golden: tuple[Golden, ...]
+    unmapped: str = "zero"
+    singles: bool = False
+    deaf_s: float = 0.0
+    companions: tuple[Companion, ...] = ()
+    fixed: tuple[Fixed, ...] = ()
 
 
 def read_profile(path: Path) -> Profile:
@@ -85,63 +120,20 @@ def load_profile(directory: Path, name: str) -> Profile:
     return read_profile(path)
 
 
-def raw_of(signal: Signal, value: float) -> int | float:
-    """Return what the device would hold for a physical value: a clamped integer, or a float at its resolution.
-
-    A value that is not a number becomes the first sentinel, or NaN for floats without one.
-    """
-    if math.isnan(value):
-        return math.nan if signal.type in ("f32", "f64") and not signal.sentinels else _sentinel(signal)
-    scaled = Decimal(repr(value)).scaleb(signal.decimals).quantize(Decimal(1), ROUND_HALF_EVEN)
-    if signal.type in ("f32", "f64"):
-        return float(scaled.scaleb(-signal.decimals)) * signal.divisor
-    if signal.type == "bool":
-        return int(scaled != 0)
-    raw = int((Decimal(repr(value)) * signal.divisor).scaleb(signal.decimals).quantize(Decimal(1), ROUND_HALF_EVEN))
-    low, high = _bounds(signal.type)
-    raw = min(max(raw, low), high)
-    while raw in signal.sentinels:  # a measured value never looks like the error code
-        raw += -1 if raw > 0 else 1
-    return raw
-
-
-def encode(signal: Signal, raw: int | float) -> tuple[int, ...]:
-    """Return the 16-bit registers of a raw value in the device's byte and word order."""
-    if signal.type == "bool":
-        return (int(bool(raw)),)
-    kind = signal.type
-    if isinstance(raw, int) and kind in ("f32", "f64"):  # a sentinel given as a bit pattern
-        kind = "u32" if kind == "f32" else "u64"
-    elif isinstance(raw, int) and raw > _bounds(kind)[1]:  # 0x8000 as the sentinel of an i16
-        kind = "u" + kind[1:]
-    data = struct.pack(FORMATS[kind], raw)
-    words = [data[i : i + 2] for i in range(0, len(data), 2)]
-    if signal.order in ("CDAB", "DCBA"):
-        words.reverse()
-    if signal.order in ("BADC", "DCBA"):
-        words = [word[::-1] for word in words]
-    return tuple(int.from_bytes(word) for word in words)
-
-
-def _sentinel(signal: Signal) -> int:
-    return signal.sentinels[0] if signal.sentinels else _bounds(signal.type)[1]
-
-
-def _bounds(kind: str) -> tuple[int, int]:
-    if kind == "bool":
-        return 0, 1
-    bits = 16 * TYPES[kind]
-    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if kind[0] == "i" else (0, (1 << bits) - 1)
-
-
 def _profile(table: Mapping[str, object]) -> Profile:
     head, modbus = _table(table, "profile"), _table(table, "modbus", {})
-    base = int(str(modbus.get("address_base", 0)))
-    signals = [_signal(row, base) for row in _rows(table, "signal")]
+    base = str(modbus.get("address_base", 0))
+    bases = PRINTED_BASES[base] if base in PRINTED_BASES else (int(base),) * 5
+    signals = [_signal(row, bases) for row in _rows(table, "signal")]
+    unmapped = str(modbus.get("unmapped", "zero"))
+    if unmapped not in UNMAPPED:
+        raise ValueError(f"unmapped {unmapped!r} is not one of {', '.join(UNMAPPED)}")
+    model = str(head.get("model", ""))
+    texts = [_text(row, bases, model) for row in _rows(table, "text")]
     return Profile(
         id=str(head["id"]),
         vendor=str(head.get("vendor", "")),
-        model=str(head.get("model", "")),
+        model=model,
         protocol=str(head["protocol"]),
         unit=int(str(modbus.get("unit", 1))),
         registers_max=int(str(modbus.get("registers_max", 125))),
@@ -150,17 +142,24 @@ def _profile(table: Mapping[str, object]) -> Profile:
         atomic=_ranges(modbus.get("atomic", [])),
         signals={signal.id: signal for signal in signals},
         golden=tuple(_golden(row) for row in _rows(table, "golden")),
+        unmapped=unmapped,
+        singles=bool(modbus.get("singles", False)),
+        deaf_s=float(str(modbus.get("deaf_s", 0))),
+        companions=tuple(_companions(_rows(table, "companion"), signals)),
+        fixed=(*texts, *(_verify(row, bases) for row in _rows(table, "verify"))),  # what is known wins
     )
 
 
-def _signal(row: Mapping[str, object], base: int) -> Signal:
+def _signal(row: Mapping[str, object], bases: tuple[int, ...]) -> Signal:
     low, high = (float(str(v)) for v in _list(row["range"])) if "range" in row else (None, None)
+    function = int(str(row.get("function", 0)))
+    bits = [int(str(v)) for v in _list([row["bit"]] * 2 if "bit" in row else row.get("bits", []))]
     signal = Signal(
         id=str(row["id"]),
         quantity=str(row.get("quantity", "")),
         unit=str(row.get("unit", "")),
-        function=int(str(row.get("function", 0))),
-        address=int(str(row.get("address", base))) - base,
+        function=function,
+        address=_address(row, bases, function),
         type=str(row.get("type", "u16")),
         order=str(row.get("order", "ABCD")),
         decimals=int(str(row.get("decimals", 0))),
@@ -168,12 +167,55 @@ def _signal(row: Mapping[str, object], base: int) -> Signal:
         sentinels=tuple(int(str(v)) for v in _list(row.get("sentinels", []))),
         low=low,
         high=high,
+        bits=(bits[0], bits[1]) if bits else None,
+        weights=tuple(int(str(v)) for v in _list(row.get("weights", []))),
+        offset=int(str(row.get("offset", 0))),
+        multiplier=int(str(row.get("multiplier", 1))),
+        exponent=str(row.get("exponent", "")),
+        factor=str(row.get("factor", "")),
     )
     if signal.type not in TYPES or signal.order not in ORDERS or not 0 <= signal.function <= 4:
         raise ValueError(f"signal {signal.id}: type, order or function is not known")
     if not 0 <= signal.address <= 65536 - signal.registers:
         raise ValueError(f"signal {signal.id}: address outside 0..65535")
     return signal
+
+
+def _address(row: Mapping[str, object], bases: tuple[int, ...], function: int) -> int:
+    return int(str(row["address"])) - bases[function] if "address" in row else 0
+
+
+def _companions(rows: list[Mapping[str, object]], signals: list[Signal]) -> list[Companion]:
+    helpers = {str(row["signal"]) for row in rows} | {s.exponent for s in signals} | {s.factor for s in signals}
+    others = tuple(signal.id for signal in signals if signal.id not in helpers)
+    return [
+        Companion(
+            signal=str(row["signal"]),
+            of=tuple(str(name) for name in _list(row.get("of", []))) or others,
+            bits={int(bit): str(word) for bit, word in _table(row, "bits", {}).items()},
+            values={int(number): str(word) for number, word in _table(row, "values", {}).items()},
+            other=str(row.get("other", "GOOD")),
+            alive_s=float(str(row.get("alive_s", 0))),
+            age=bool(row.get("age", False)),
+        )
+        for row in rows
+    ]
+
+
+def _text(row: Mapping[str, object], bases: tuple[int, ...], model: str) -> Fixed:
+    function, order = int(str(row.get("function", 3))), str(row.get("order", "ABCD"))
+    content = model if row["id"] == "model" else f"SIM {row['id']}"
+    return Fixed(function, _address(row, bases, function), int(str(row["registers"])), content, "text", order, 0)
+
+
+def _verify(row: Mapping[str, object], bases: tuple[int, ...]) -> Fixed:
+    function, kind, expect = int(str(row.get("function", 3))), str(row.get("type", "u16")), row["expect"]
+    if isinstance(expect, list):
+        expect = expect[0]
+    registers = int(str(row.get("registers", 1))) if kind == "text" else TYPES[kind]
+    content = expect if isinstance(expect, str) else float(str(expect))
+    order, decimals = str(row.get("order", "ABCD")), int(str(row.get("decimals", 0)))
+    return Fixed(function, _address(row, bases, function), registers, content, kind, order, decimals)
 
 
 def _golden(row: Mapping[str, object]) -> Golden:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hardware_sim.profile import Signal, encode, raw_of, read_profile
+from hardware_sim.encoding import encode, raw_of
+from hardware_sim.profile import Signal, read_profile
 from twin_wire.errors import ConfigError
 
 PLAIN = Signal("s", "CH4", "%", 3, 0, "u16", "ABCD", 0, 1, (), None, None)
