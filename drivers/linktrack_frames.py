@@ -2,18 +2,22 @@
 
 Layouts after nooploop-dev/nlink_unpack (BSD-3, commit of 2023-08-17), little-endian, no line of it copied:
 Anchor0 `55 00`, 896 bytes, ends with EE and has no checksum; Tag0 `55 01`, 128 bytes; Node2 `55 04`, 119 bytes and 13
-per node; these two and the frames we only skip end with the sum of all bytes before.
+per node; AoaNode0 `55 07`, 21 bytes and 11 per node (its angle is against the device's own axis, and left alone).
+These three and the frames we only skip end with the sum of all bytes before.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 HEADER = 0x55
-ANCHOR0, TAG0, NODE2 = 0x00, 0x01, 0x04
-SKIPPED = (0x02, 0x03, 0x05, 0x06, 0x07)  # other node frames: length at 2, sum at the end
+ANCHOR0, TAG0, NODE2, AOA_NODE0 = 0x00, 0x01, 0x04, 0x07
+SKIPPED = (0x02, 0x03, 0x05, 0x06)  # other node frames: length at 2, sum at the end
 ANCHOR0_BYTES, TAG0_BYTES, NODE2_BYTES, NODE2_NODE_BYTES = 896, 128, 119, 13
+AOA_BYTES, AOA_NODE_BYTES = 21, 11
+NODES = {NODE2: (NODE2_BYTES, NODE2_NODE_BYTES), AOA_NODE0: (AOA_BYTES, AOA_NODE_BYTES)}  # fixed part, each node
 ANCHOR0_TAIL = 0xEE
 FRAME_BYTES_MAX = NODE2_BYTES + 255 * NODE2_NODE_BYTES + 1
 EMPTY_SLOT = 0xFF
@@ -46,8 +50,11 @@ _NODE = np.dtype(
         ("reserved", "u1", 2),
     ]
 )
+_AOA_NODE = np.dtype(
+    [("role", "u1"), ("id", "u1"), ("distance", "u1", 3), ("angle", "<i2"), ("rssi", "u1", 2), ("reserved", "u1", 2)]
+)
 assert _ANCHOR0.itemsize == ANCHOR0_BYTES
-assert _NODE.itemsize == NODE2_NODE_BYTES
+assert (_NODE.itemsize, _AOA_NODE.itemsize) == (NODE2_NODE_BYTES, AOA_NODE_BYTES)
 
 Rows = NDArray[np.int32]
 
@@ -61,6 +68,11 @@ class Frame(NamedTuple):
     ranges: Rows  # [N, 3]
     positions: Rows  # [M, 4]
 
+    @property
+    def rows(self) -> int:
+        """Return how many ranges it holds."""
+        return len(self.ranges)
+
 
 class Stream:
     """Finds frames in bytes as they come; holds at most one unfinished frame."""
@@ -70,6 +82,7 @@ class Stream:
         self.noise_bytes = 0  # belonged to no frame
         self.damaged = 0  # looked like a frame, and its sum or tail was wrong
         self.skipped = 0  # whole frames of kinds we have no use for
+        self.due_s = math.inf  # nothing comes of time alone
         self._buffer = bytearray()
         self._since_s = 0.0
 
@@ -117,14 +130,14 @@ class Stream:
 def _size(buffer: bytearray) -> int | None:
     """Return the length of the frame that begins here, 0 if none does, None if more bytes must tell."""
     if len(buffer) < 4:
-        return None if len(buffer) < 2 or buffer[1] in (ANCHOR0, TAG0, NODE2, *SKIPPED) else 0
+        return None if len(buffer) < 2 or buffer[1] in (ANCHOR0, TAG0, *NODES, *SKIPPED) else 0
     if buffer[1] == ANCHOR0:
         return ANCHOR0_BYTES
     if buffer[1] == TAG0:
         return TAG0_BYTES
-    if buffer[1] in (NODE2, *SKIPPED):
+    if buffer[1] in (*NODES, *SKIPPED):
         size = buffer[2] | buffer[3] << 8
-        least = NODE2_BYTES + 1 if buffer[1] == NODE2 else 5
+        least = NODES.get(buffer[1], (4, 0))[0] + 1
         return size if least <= size <= FRAME_BYTES_MAX else 0
     return 0
 
@@ -133,7 +146,8 @@ def _is_whole(raw: bytes) -> bool:
     if raw[1] != ANCHOR0:
         if sum(raw[:-1]) & 0xFF != raw[-1]:
             return False
-        return raw[1] != NODE2 or len(raw) == NODE2_BYTES + NODE2_NODE_BYTES * raw[NODE2_BYTES - 1] + 1
+        fixed, each = NODES.get(raw[1], (len(raw) - 1, 0))
+        return len(raw) == fixed + each * raw[fixed - 1] + 1
     if raw[-1] != ANCHOR0_TAIL or raw[-2] >= ROLES:
         return False
     # Without a checksum, a frame joined from two halves shows in its slots: roles that do not exist, one tag twice.
@@ -145,7 +159,7 @@ def _is_whole(raw: bytes) -> bool:
 def _read(raw: bytes) -> Frame:
     if raw[1] == ANCHOR0:
         return _read_anchor0(raw)
-    return _read_tag0(raw) if raw[1] == TAG0 else _read_node2(raw)
+    return _read_tag0(raw) if raw[1] == TAG0 else _read_nodes(raw)
 
 
 def _read_anchor0(raw: bytes) -> Frame:
@@ -168,19 +182,22 @@ def _read_tag0(raw: bytes) -> Frame:
     return Frame(raw, raw[120] | raw[121] << 8, 1, ranges, _positions(tag, places))
 
 
-def _read_node2(raw: bytes) -> Frame:
+def _read_nodes(raw: bytes) -> Frame:
     role, own = raw[4], raw[5]
-    nodes = np.frombuffer(raw, _NODE, raw[NODE2_BYTES - 1], NODE2_BYTES)
+    fixed, _ = NODES[raw[1]]
+    nodes = np.frombuffer(raw, _NODE if raw[1] == NODE2 else _AOA_NODE, raw[fixed - 1], fixed)
     distances = _i24(nodes["distance"])
     other_role = ROLE_TAG if role == ROLE_ANCHOR else ROLE_ANCHOR
     meant = (nodes["role"] == other_role) & (distances > 0) & (role in (ROLE_ANCHOR, ROLE_TAG))
     other, mine = nodes["id"][meant].astype(np.int32), np.full(int(meant.sum()), own, np.int32)
     tag, anchor = (other, mine) if role == ROLE_ANCHOR else (mine, other)
     ranges = np.column_stack((tag, anchor, distances[meant])).astype(np.int32)
-    places = _i24(np.frombuffer(raw, np.uint8)[13:22].reshape(1, 3, 3))
-    positions = _positions(np.array([own], np.int32), places) if role == ROLE_TAG else np.zeros((0, 4), np.int32)
     tags = 1 if role == ROLE_TAG else int((nodes["role"] == ROLE_TAG).sum())
-    return Frame(raw, raw[116] | raw[117] << 8, tags, ranges, positions)
+    positions = np.zeros((0, 4), np.int32)
+    if raw[1] == NODE2 and role == ROLE_TAG:
+        places = _i24(np.frombuffer(raw, np.uint8)[13:22].reshape(1, 3, 3))
+        positions = _positions(np.array([own], np.int32), places)
+    return Frame(raw, raw[fixed - 3] | raw[fixed - 2] << 8, tags, ranges, positions)
 
 
 def _i24(data: NDArray[np.uint8]) -> Rows:

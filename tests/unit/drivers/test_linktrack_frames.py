@@ -78,6 +78,20 @@ def test_a_node_frame_gives_anchor_or_tag_distances_by_its_role() -> None:
     assert frames_of(node2(1, 3, [(1, 3, 40_000)]))[0] == [], "a console is neither"
 
 
+def aoa(own: int, role: int, nodes: list[tuple[int, int, int]]) -> bytes:
+    size = 21 + 11 * len(nodes) + 1
+    head = struct.pack("<BBHBBII4xHB", 0x55, 7, size, role, own, 1, 2, 5000, len(nodes))
+    return summed(head + b"".join(struct.pack("<BB3sh2B2x", r, n, i24(d), -1234, 90, 80) for r, n, d in nodes))
+
+
+def test_an_angle_frame_gives_its_distances() -> None:
+    frame = aoa(3, 1, [(2, 11, 40_000), (1, 4, 900), (2, 12, 7)])
+    ranges, positions, stream = frames_of(frame + aoa(3, 1, [])[:-1] + b"\0" + TAG)
+    assert ranges == [[11, 3, 40_000], [12, 3, 7], [9, 1, 250_123], [9, 7, 1]]
+    assert positions == [[9, -1, 0, 8_000_000]]
+    assert stream.damaged == 1
+
+
 def test_supply_and_tags_are_read() -> None:
     [frame] = Stream().feed(ANCHOR, 0.0)
     assert (frame.voltage_mv, frame.tags) == (11_950, 2)
