@@ -1,6 +1,6 @@
 """Gates: two antennas beside each other tell which side of a boundary a tag is on, and so who is inside."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from twin_wire.graph import Graph
@@ -8,16 +8,17 @@ from twin_wire.manifest import Anchor
 from twin_wire.structure import Structure
 
 QUIET_US = 2_000_000  # a tag unread for this long has passed: the side read last holds
-SURE_READS = 3  # so many reads in a row on one side hold at once
+TAGS_MAX = 8_192
+SURE_READS, ALONE_US = 3, 1_000_000  # an antenna holds a tag it reads so often in a row, or that no other reads
 
 
-class Gate(NamedTuple):
-    """One gate: what it counts into, and the zones (indices, -1 none) of its two sides."""
+class Antenna(NamedTuple):
+    """One antenna of a gate."""
 
-    id: str
-    counts: str  # zone id, "" the whole site
-    inner: int
-    outer: int
+    gate: str
+    counts: str  # zone id the gate counts into, "" the whole site
+    inside: bool
+    zone: int  # of a tag that is here, -1 none
 
 
 class Passage(NamedTuple):
@@ -25,15 +26,16 @@ class Passage(NamedTuple):
 
     time_us: int
     tag: str
-    gate: Gate
+    gate: str
+    counts: str
     inside: bool
 
 
 class _Reading(NamedTuple):
-    gate: Gate
-    inside: bool  # side read last
-    run: int  # reads in a row on it
+    antenna: Antenna  # that read last
+    run: int  # reads in a row by it
     time_us: int
+    other_us: int  # when another antenna read the tag last
 
 
 class Gates:
@@ -42,24 +44,32 @@ class Gates:
     def __init__(self, structure: Structure, graph: Graph, anchors: Sequence[Anchor]) -> None:
         self._parents = {zone.id: zone.parent for zone in structure.zones}
         self._zones = [zone.id for zone in structure.zones]
-        self.gates = {
-            a.gate: self._gate(a.gate, [b for b in anchors if b.gate == a.gate], graph) for a in anchors if a.gate
+        counts = {
+            a.gate: a.zone for a in sorted(anchors, key=lambda a: a.zone) if a.gate
+        }  # one antenna says it for all
+        self._antennas = {
+            n: self._antenna(a, counts[a.gate], graph.zone_of[graph.roadway_index[a.roadway]])
+            for n, a in enumerate(anchors)
+            if a.gate
         }
-        self.inside: dict[str, set[str]] = {gate.counts: set() for gate in self.gates.values()}
-        self._side: dict[str, tuple[Gate, bool]] = {}  # of each tag, the side that holds
+        self.inside: dict[str, set[str]] = {zone: set() for zone in counts.values()}
+        self._at: dict[str, Antenna] = {}  # where each tag was last for sure
         self._reading: dict[str, _Reading] = {}
 
-    def read(self, time_us: int, tag: str, gate: str, inside: bool) -> list[Passage]:
-        """Take note that an antenna of a gate read a tag; return the passage it completes."""
-        held = self._reading.get(tag)
+    def read(self, time_us: int, tag: str, anchor: int) -> list[Passage]:
+        """Take note that an antenna of a gate read a tag; return the passages this completes."""
+        held, here = self._reading.get(tag), self._antennas[anchor]
         done: list[Passage] = []
-        here = self.gates[gate]
-        if held is not None and (held.gate != here or time_us - held.time_us > QUIET_US):
+        if held is not None and (held.antenna.gate != here.gate or time_us - held.time_us > QUIET_US):
             done = self._settle(tag, held)
             held = None
-        run = held.run + 1 if held is not None and held.inside == inside else 1
-        reading = self._reading[tag] = _Reading(here, inside, run, time_us)
-        return done + self._settle(tag, reading) if run >= SURE_READS or tag not in self._side else done
+        if tag not in self._at and len(self._at) >= TAGS_MAX:
+            return done
+        run, other_us = 1, 0
+        if held is not None:
+            run, other_us = (held.run + 1, held.other_us) if held.antenna == here else (1, held.time_us)
+        reading = self._reading[tag] = _Reading(here, run, time_us, other_us)
+        return done + self._settle(tag, reading) if run >= SURE_READS or time_us - other_us >= ALONE_US else done
 
     def quiet(self, now_us: int) -> list[Passage]:
         """Return the passages of tags that have gone from their gate."""
@@ -69,9 +79,9 @@ class Gates:
         return [passage for tag, each in gone for passage in self._settle(tag, each)]
 
     def zone_of(self, tag: str) -> int | None:
-        """Return the zone of the side a tag was last read on, None when no gate has read it."""
-        held = self._side.get(tag)
-        return None if held is None else (held[0].inner if held[1] else held[0].outer)
+        """Return the zone a tag is in by the antenna that read it last, None when no gate has read it."""
+        held = self._at.get(tag)
+        return None if held is None else held.zone
 
     def memory(self) -> dict[str, list[str]]:
         """Return who is inside, JSON-able."""
@@ -84,27 +94,29 @@ class Gates:
                 self.inside[zone] |= set(tags)
 
     def _settle(self, tag: str, reading: _Reading) -> list[Passage]:
-        gate, inside = reading.gate, reading.inside
-        self._side[tag] = gate, inside
-        members = self.inside[gate.counts]
-        if inside == (tag in members):
+        here = reading.antenna
+        self._at[tag] = here
+        members = self.inside[here.counts]
+        if here.inside == (tag in members):
             return []
-        (members.add if inside else members.discard)(tag)
-        return [Passage(reading.time_us, tag, gate, inside)]
+        (members.add if here.inside else members.discard)(tag)
+        return [Passage(reading.time_us, tag, here.gate, here.counts, here.inside)]
 
-    def _gate(self, name: str, anchors: Sequence[Anchor], graph: Graph) -> Gate:
-        counts = next((a.zone for a in anchors if a.zone), "")
-        side = {a.side: graph.zone_of[graph.roadway_index[a.roadway]] for a in anchors}
-        inner, outer = side.get("inner", -1), side.get("outer", -1)
-        if counts and counts not in self._above(inner):
-            inner = self._zones.index(counts)
-        if counts and counts in self._above(outer):
+    def _antenna(self, anchor: Anchor, counts: str, zone: int) -> Antenna:
+        """Return the antenna; where its roadway's zone contradicts its side, the side decides."""
+        inside = anchor.side == "inner"
+        above = self._above(zone)
+        if counts and inside and counts not in above:
+            zone = self._zones.index(counts)
+        elif counts and not inside and counts in above:
             parent = self._parents[counts]
-            outer = self._zones.index(parent) if parent else -1
-        return Gate(name, counts, inner, outer)
+            zone = self._zones.index(parent) if parent else -1
+        return Antenna(anchor.gate, counts, inside, zone)
 
-    def _above(self, zone: int) -> Iterable[str]:
+    def _above(self, zone: int) -> list[str]:
+        found: list[str] = []
         name = self._zones[zone] if zone >= 0 else ""
         while name:
-            yield name
+            found.append(name)
             name = self._parents[name]
+        return found

@@ -24,7 +24,7 @@ from twin_wire.structure import Structure
 FIX_PERIOD_US, EARLY_US = 1_000_000, 200_000  # one fix a tag and second; a device's own second may waver
 EPOCH_US = 250_000  # rows this close in time are one step
 HEARD_US = 2_500_000  # anchors heard within this time count for the method
-RANGE_SIGMA_M, RANGE_SIGMA_SHARE = 0.1, 0.0003  # in sight; the plan's own errors grow with the distance
+RANGE_SIGMA_M, RANGE_SIGMA_SHARE = 0.1, 0.0001  # in sight; the plan's own errors grow with the distance
 DEVICE_SIGMA_M = 0.3
 GATE_REACH_M, READER_REACH_M = 8.0, 40.0  # where the configuration tells none
 OPEN_KINDS = ("surface", "pond", "chamber")
@@ -125,7 +125,7 @@ class Locator:
                 self._take(self._strengths.add(tag, anchor, time_us, rssi_dbm, reference_dbm), device)
 
     def _read(self, tag: str, time_us: int, anchor: int, spec: Anchor, reach_m: float, device: frozenset[str]) -> None:
-        passages = self._gates.read(time_us, tag, spec.gate, spec.side == "inner") if spec.gate else []
+        passages = self._gates.read(time_us, tag, anchor) if spec.gate else []
         self._take([Epoch(tag, time_us, [Heard(PRESENCE, anchor, reach_m, 0.3 * reach_m, time_us)])], device)
         for passage in passages:
             self._passed(passage)

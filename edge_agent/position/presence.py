@@ -90,9 +90,9 @@ class Presence:
 
     def passed(self, passage: Passage) -> None:
         """Take note of a passage at a gate."""
-        inside = len(self._gates.inside[passage.gate.counts])
+        inside = len(self._gates.inside[passage.counts])
         rule, word = ("zone_enter", "entered") if passage.inside else ("zone_exit", "left")
-        text = f"{passage.tag} {word} {passage.gate.counts or 'the site'} through gate {passage.gate.id}"
+        text = f"{passage.tag} {word} {passage.counts or 'the site'} through gate {passage.gate}"
         self._record(rule, passage.tag, passage.time_us, {"headcount": float(inside)}, text)
 
     def look(self, now_us: int, down: Collection[str]) -> list[Event]:
