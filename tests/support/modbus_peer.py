@@ -38,7 +38,7 @@ class Device:
         self.units = set(units)
         self.registers = registers
         self.functions: list[int] = []
-        self.answered = 0
+        self.answered = self.refused = 0
 
     def answer(self, unit: int, pdu: bytes) -> bytes | None:
         self.functions.append(pdu[0])
@@ -52,6 +52,7 @@ class Device:
         address, count = int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
         values = [self.registers(unit, function, address + n) for n in range(count)]
         if any(value is None for value in values):
+            self.refused += 1
             return bytes((function | 0x80, 2))
         self.answered += 1
         if function in (1, 2):
