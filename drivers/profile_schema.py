@@ -45,7 +45,7 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     vendor: str
     model: str
-    protocol: Literal["modbus", "linktrack", "ascii-line", "kj-file"]
+    protocol: Literal["modbus", "linktrack", "dwm1001", "ble-hci", "rfid", "nmea", "ascii-line", "kj-file"]
     rung: Literal["documented", "simulated", "interop", "bench", "field"]
 
 
