@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from drivers.line import Line, Listener
+from drivers.line import Line
 from drivers.link import Clock
 from drivers.options import split_options
 from drivers.serial_line import SerialLine, SerialListener, SerialOptions
@@ -27,9 +27,9 @@ def address_of(port: Port) -> str:
     return f"{port.host.lower()}:{port.tcp_port}"
 
 
-def listener_of(port: Port, clock: Clock) -> Listener:
-    """Return a transport that can only hear."""
-    return SerialListener(port, clock) if isinstance(port, SerialOptions) else TcpListener(port, clock)
+def listener_of(port: Port, clock: Clock, quiet: bool = False) -> SerialListener | TcpListener:
+    """Return a transport that can only hear; `quiet`: on a line that others speak on."""
+    return SerialListener(port, clock, quiet) if isinstance(port, SerialOptions) else TcpListener(port, clock)
 
 
 def line_of(port: Port, clock: Clock) -> Line:

@@ -1,4 +1,4 @@
-"""A serial port on the event loop: opened and set by pyserial, read and written on its descriptor."""
+"""A serial port on the event loop: one to be heard is opened for reading alone, one to be asked by pyserial."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from serial.rs485 import RS485Settings
 
 from drivers.line import Chunk, Inbox, char_time_s, silence_s
 from drivers.link import Clock
+from drivers.serial_read import ReadOnlyPort
 from twin_wire.errors import LinkError
 
 READ_BYTES_MAX = 4096
@@ -31,16 +32,22 @@ class SerialOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class SerialListener:
-    """A port that can only be heard."""
+    """A port that can only be heard; `quiet` also lets go of RTS, which may mean "transmit" to the adapter."""
 
-    def __init__(self, options: SerialOptions, clock: Clock) -> None:
+    def __init__(self, options: SerialOptions, clock: Clock, quiet: bool = False) -> None:
         self.char_s = char_time_s(options.baud, options.parity, options.stop_bits)
         self.gap_s = silence_s(options.baud, self.char_s)
         self.low_latency = False  # whether the adapter took the setting
         self._options = options
+        self._quiet = quiet
         self._inbox = Inbox(clock)
-        self._port: serial.Serial | None = None
+        self._port: serial.Serial | ReadOnlyPort | None = None
         self._fd = -1
+
+    @property
+    def lost_bytes(self) -> int:
+        """Return how many bytes were given up because nobody fetched them in time."""
+        return self._inbox.overflowed_bytes
 
     @property
     def connected(self) -> bool:
@@ -51,31 +58,7 @@ class SerialListener:
         """Open the port, for this process alone, if it is not open; LinkError."""
         if self._port is not None:
             return
-        options = self._options
-        try:
-            port = serial.Serial(
-                options.port,
-                options.baud,
-                serial.EIGHTBITS,
-                options.parity,
-                options.stop_bits,
-                timeout=0,
-                exclusive=True,
-            )
-        except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError, termios.error is not
-            raise LinkError(f"cannot open {options.port}: {error}", "plugged in? used by another program?") from error
-        try:
-            if options.rs485:
-                port.rs485_mode = RS485Settings(
-                    delay_before_tx=options.rs485_delay_before_ms / 1e3,
-                    delay_before_rx=options.rs485_delay_after_ms / 1e3,
-                )
-        except (OSError, ValueError) as error:
-            port.close()
-            raise LinkError(
-                f"{options.port} does not take the RS-485 setting: {error}",
-                "set rs485 = false if the adapter switches its direction itself",
-            ) from error
+        port = self._open_port()
         # An FTDI adapter collects for 16 ms without it; a pseudo-terminal or other adapter refuses, and works as well.
         self.low_latency = False
         with contextlib.suppress(OSError, ValueError):
@@ -84,6 +67,20 @@ class SerialListener:
         self._inbox.clear()
         self._port, self._fd = port, port.fileno()
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
+
+    def _open_port(self) -> "serial.Serial | ReadOnlyPort":
+        options = self._options
+        try:
+            port = ReadOnlyPort(options.port, options.baud, options.parity, options.stop_bits, self._quiet)
+        except (OSError, ValueError, termios.error) as error:  # termios.error is no OSError
+            raise _cannot_open(options.port, error) from error
+        if options.rs485:
+            try:
+                port.set_rs485(options.rs485_delay_before_ms, options.rs485_delay_after_ms)
+            except OSError as error:
+                port.close()
+                raise _no_rs485(options.port, error) from error
+        return port
 
     async def receive(self, until_s: float) -> Chunk:
         """Return what arrives next, or NOTHING at `until_s`; LinkError when the port is gone."""
@@ -122,6 +119,31 @@ class SerialListener:
 class SerialLine(SerialListener):
     """A port that can also be written to."""
 
+    def _open_port(self) -> serial.Serial:
+        options = self._options
+        try:
+            port = serial.Serial(
+                options.port,
+                options.baud,
+                serial.EIGHTBITS,
+                options.parity,
+                options.stop_bits,
+                timeout=0,
+                exclusive=True,
+            )
+        except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError, termios.error is not
+            raise _cannot_open(options.port, error) from error
+        try:
+            if options.rs485:
+                port.rs485_mode = RS485Settings(
+                    delay_before_tx=options.rs485_delay_before_ms / 1e3,
+                    delay_before_rx=options.rs485_delay_after_ms / 1e3,
+                )
+        except (OSError, ValueError) as error:
+            port.close()
+            raise _no_rs485(options.port, error) from error
+        return port
+
     def write(self, data: bytes) -> None:
         """Send `data`; LinkError when the port is gone or takes no bytes."""
         if self._port is None:
@@ -139,3 +161,14 @@ class SerialLine(SerialListener):
     def drop(self) -> None:
         """Give up the port; the next `open` makes a new one."""
         self.close()
+
+
+def _cannot_open(port: str, error: Exception) -> LinkError:
+    return LinkError(f"cannot open {port}: {error}", "plugged in? used by another program?")
+
+
+def _no_rs485(port: str, error: Exception) -> LinkError:
+    return LinkError(
+        f"{port} does not take the RS-485 setting: {error}",
+        "set rs485 = false if the adapter switches its direction itself",
+    )

@@ -50,6 +50,11 @@ class TcpListener:
         """Tell whether the connection stands."""
         return self._transport is not None
 
+    @property
+    def lost_bytes(self) -> int:
+        """Return how many bytes were given up because nobody fetched them in time."""
+        return self._inbox.overflowed_bytes
+
     async def open(self) -> None:
         """Connect if not connected; LinkError if that fails or takes too long."""
         if self._transport is not None:
