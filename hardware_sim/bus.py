@@ -1,6 +1,7 @@
 """Modbus units on a line: who is asked, how long they think, what the line does to the answer, and the counts."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -31,15 +32,33 @@ REQUESTS_MAX = 256  # waiting on one line or connection
 
 
 class Unit:
-    """One device on a line: its registers, how long it thinks, whether it is alive, what it has answered."""
+    """One device on a line: its registers, how long it thinks, whether it is alive, what it has answered.
 
-    def __init__(self, number: int, image: Image, turnaround_s: float) -> None:
-        self.number, self.image, self.turnaround_s = number, image, turnaround_s
-        self.alive = True
+    It is deaf for `deaf_s` after its power has come back.
+    """
+
+    def __init__(self, number: int, image: Image, turnaround_s: float, deaf_s: float = 0.0) -> None:
+        self.number, self.image, self.turnaround_s, self.deaf_s = number, image, turnaround_s, deaf_s
+        self._alive, self._awake_s = True, 0.0
         self.answers: Counter[Read] = Counter()  # complete and undisturbed
         self.exceptions: Counter[int] = Counter()
         self.disturbed: Counter[str] = Counter()
         self.writes_refused = 0
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether it has power."""
+        return self._alive
+
+    @alive.setter
+    def alive(self, alive: bool) -> None:
+        if alive and not self._alive:
+            self._awake_s = time.monotonic() + self.deaf_s
+        self._alive = alive
+
+    def hears(self) -> bool:
+        """Tell whether it answers now."""
+        return self._alive and time.monotonic() >= self._awake_s
 
 
 class Bus:
@@ -58,7 +77,7 @@ class Bus:
     def unit_of(self, frame: Frame) -> Unit | None:
         """Return the living device a request is for; None, counted, when nobody there answers."""
         unit = self.units.get(frame.unit)
-        if unit is None or not unit.alive:
+        if unit is None or not unit.hears():
             self.absent[frame.unit] += 1
             return None
         if frame.pdu[0] in WRITES:

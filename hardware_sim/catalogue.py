@@ -45,7 +45,7 @@ class DevicePlan(NamedTuple):
     name: str
     points: tuple[PointPlan, ...] = ()
     turnaround_s: float | None = None  # None: the profile's
-    unmapped: str = "zero"  # zero | exception
+    unmapped: str = ""  # zero | ones | exception | silence; "": the profile's
     fixed: tuple[tuple[str, float], ...] = ()  # signals that are no points and never change
 
 

@@ -1,16 +1,17 @@
 """From plans to things on lines: register images, units and consoles, and the instruments that keep them current."""
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hardware_sim.bus import Bus, RtuBus, TcpBus, Unit
 from hardware_sim.catalogue import DevicePlan, PointPlan
-from hardware_sim.encoding import encode, raw_of
 from hardware_sim.faults import FaultPlan
 from hardware_sim.journal import Answer
 from hardware_sim.linktrack import Console, Network, Worn
-from hardware_sim.modbus import Image, Read
+from hardware_sim.modbus import Read
 from hardware_sim.profile import Profile, Signal
+from hardware_sim.registers import Registers
 from hardware_sim.sensors import SensorState
 from hardware_sim.site import Site
 
@@ -20,17 +21,13 @@ Line = RtuBus | TcpBus | Console
 class Instrument:
     """One point at work: looks at the truth through its sensor and keeps its registers current."""
 
-    def __init__(self, plan: PointPlan, signal: Signal, image: Image, seed: int) -> None:
+    def __init__(self, plan: PointPlan, signal: Signal, registers: Registers, seed: int) -> None:
         self.plan, self.signal, self.sensor = plan, signal, SensorState(plan.sensor, f"{seed}/{plan.id}")
-        self._image = image
-        self._raw: int | float | None = None
+        self._registers = registers
 
     def update(self, truth: float, elapsed_s: float) -> None:
         """Read the truth `elapsed_s` world seconds after the last time and show it."""
-        raw = raw_of(self.signal, self.sensor.read(truth, elapsed_s))
-        if raw != self._raw:
-            self._raw = raw
-            self._image.write(self.signal.function, self.signal.address, encode(self.signal, raw))
+        self._registers.show(self.signal.id, self.sensor.read(truth, elapsed_s))
 
 
 class Floor:
@@ -82,19 +79,11 @@ class Floor:
         return known
 
     def _install(self, line: Bus, plan: DevicePlan, profile: Profile, seed: int) -> None:
-        image = Image(
-            plan.unmapped,
-            profile.registers_max,
-            profile.forbid,
-            profile.atomic,
-            (profile.vendor, profile.model, "1.0"),
-        )
-        fixed = dict(plan.fixed)
-        for signal in profile.signals.values():
-            shown = fixed.get(signal.id, signal.low or 0.0)
-            image.write(signal.function, signal.address, encode(signal, raw_of(signal, shown)))
-        instruments = [Instrument(point, profile.signals[point.signal], image, seed) for point in plan.points]
+        registers = Registers(profile, time.monotonic, plan.unmapped)
+        for name, value in plan.fixed:
+            registers.show(name, value)
+        instruments = [Instrument(point, profile.signals[point.signal], registers, seed) for point in plan.points]
         self.instruments |= {instrument.plan.id: instrument for instrument in instruments}
         self._points[plan.link, plan.unit] = instruments
         turnaround_s = profile.turnaround_s if plan.turnaround_s is None else plan.turnaround_s
-        line.add(Unit(plan.unit, image, turnaround_s))
+        line.add(Unit(plan.unit, registers.image, turnaround_s, profile.deaf_s))

@@ -33,7 +33,11 @@ class Read(NamedTuple):
 
 
 class Image:
-    """The registers and bits of one unit; `unmapped` is what lies between them: "zero" or "exception"."""
+    """The registers and bits of one unit; `unmapped` is what lies between them: zero, ones, exception or silence.
+
+    `only`: the reads (function, address, size) that the device answers, if it is so particular. `before_read` is told
+    of every read before its registers are looked at.
+    """
 
     def __init__(
         self,
@@ -42,10 +46,13 @@ class Image:
         forbid: Iterable[tuple[int, int]] = (),
         atomic: Iterable[tuple[int, int]] = (),
         identity: tuple[str, str, str] = ("", "", ""),
+        only: Iterable[tuple[int, int, int]] | None = None,
     ) -> None:
         self.tables: dict[int, dict[int, int]] = {function: {} for function in READS}
         self.unmapped, self.registers_max, self.identity = unmapped, registers_max, identity
         self.forbid, self.atomic = tuple(forbid), tuple(atomic)
+        self.only = None if only is None else frozenset(only)
+        self.before_read: Callable[[Read], None] = _nothing
         self._ends: dict[int, tuple[int, int]] = {}
 
     def write(self, function: int, address: int, words: Iterable[int]) -> None:
@@ -70,12 +77,20 @@ class Image:
             return None
         if any(address <= high and last >= low and not (address <= low and last >= high) for low, high in self.atomic):
             return ILLEGAL_ADDRESS
+        if self.only is not None and read not in self.only:
+            return ILLEGAL_ADDRESS
         low, high = self._ends[function]
+        if self.unmapped in ("exception", "silence") and any(place not in table for place in range(address, last + 1)):
+            return ILLEGAL_ADDRESS if self.unmapped == "exception" else None
         if address < low or last > high:
             return ILLEGAL_ADDRESS
-        if self.unmapped == "exception" and any(place not in table for place in range(address, last + 1)):
-            return ILLEGAL_ADDRESS
-        return [table.get(place, 0) for place in range(address, last + 1)]
+        self.before_read(read)
+        hole = int(self.unmapped == "ones") * (1 if function in (1, 2) else 0xFFFF)
+        return [table.get(place, hole) for place in range(address, last + 1)]
+
+
+def _nothing(_read: Read) -> None:
+    pass
 
 
 def read_of(pdu: bytes) -> Read | None:
