@@ -61,7 +61,7 @@ class Companions:
         self._age: tuple[_Watch, int, int] | None = None
         for companion in profile.companions:
             of = [column for column, signal in enumerate(signals) if signal.id in companion.of]
-            if not of:
+            if not of or companion.signal not in place_of:
                 continue
             watch = _Watch(companion, place_of[companion.signal], of)
             self._watches.append(watch)
