@@ -7,21 +7,21 @@ import signal
 import ssl
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any
 
 import drivers
-from drivers import Arrival, Geodetic, History, Learner, Link, Positions, Ranges, Sightings, Source
+from drivers import Arrival, History, Learner, Link, Source
 from edge_agent.clock import PLAUSIBLE_US, SystemClock, Watch, read_kernel_clock
 from edge_agent.collect import Collector
 from edge_agent.conditions import OwnConditions, pack, unpack
 from edge_agent.config import Config
 from edge_agent.health import notify, watchdog_period_s
 from edge_agent.identity import Identity
+from edge_agent.lines import Lines
 from edge_agent.manifest import build_manifest, software
 from edge_agent.marks import Marks
 from edge_agent.page import serve_page
+from edge_agent.parts import build_detector, build_locator, warm_up
 from edge_agent.poll import Poller, Sink
 from edge_agent.seal import PERIOD_S, Codec, Signer, Situation, due, is_urgent, seal_batch, seal_record
 from edge_agent.store import Store
@@ -32,7 +32,6 @@ from twin_wire.errors import ConfigError, Error
 from twin_wire.keys import SigningKey
 from twin_wire.manifest import (
     MANIFEST_PREFIX_BYTES,
-    Manifest,
     decimals_of,
     digest,
     encode_manifest,
@@ -40,9 +39,9 @@ from twin_wire.manifest import (
     groups_of,
 )
 from twin_wire.mark import encode_mark
-from twin_wire.readings import Block, Event, Fixes, Quality
+from twin_wire.readings import Block, Event, Quality
 
-IN_FLIGHT_S = 2.0  # how long a stop waits for the answer on the line
+AGAIN = 3  # exit code of a run that asks for another one with the configuration read anew
 DRAIN_S = 5.0
 LOOK_S = 1.0  # clock, watch hint
 RETAIN_S = 3_600.0
@@ -50,26 +49,6 @@ LEARNED_S = 300.0  # how often what the detectors learned is stored
 EVENTS_KEPT = 50  # for the installer's page
 
 log = logging.getLogger(__name__)
-
-
-class Detector(Protocol):
-    """What `edge_agent.detect.build` returns."""
-
-    def feed(self, block: Block) -> list[Event]:
-        """Return begin, update and end events caused by the block."""
-
-    def active(self) -> list[dict[str, Any]]:
-        """Return the active conditions, JSON-able."""
-
-    def learned(self) -> dict[str, Any]:
-        """Return what the channels taught, JSON-able."""
-
-
-class Locator(Protocol):
-    """What `edge_agent.position.Locator` is."""
-
-    def feed(self, arrival: Ranges | Positions | Sightings | Geodetic) -> Fixes:
-        """Return positions on the roadways."""
 
 
 class Agent:
@@ -95,14 +74,17 @@ class Agent:
         self.own = OwnConditions(self._emit)
         watched, own = unpack(self.store.queue.conditions)
         self.own.restore(own)
-        self._detector = _build_detector(self.manifest, watched, self.store.document("learned"))
-        self._locator = _build_locator(config, self.manifest)
+        self._detector = build_detector(self.manifest, watched, self.store.document("learned"))
+        self._locator = build_locator(config, self.manifest)
         self.marks = Marks(config.state, self.point_specs, self.store.document("marks"))
         sink = Sink(self._arrived, self.own.begin, self._end)
         self.uplink = Uplink(identity, key, self.store, clock, sink, tls_context(config))
         self._links = self.store.document("links")  # what the drivers learned about their devices
-        down = self.own.down_since()
-        self.pollers = [Poller(link.id, partial(self._open, link), sink, clock, down) for link in config.links]
+
+        def poller_of(link: LinkTable) -> Poller:
+            return Poller(link.id, partial(self._open, link), sink, clock, self.own.down_since())
+
+        self.lines = Lines(config.links, poller_of)
         self.latest: dict[tuple[str, ...], Block] = {}
         self.events: list[Event] = []
         self.samples = 0  # values accepted since the start
@@ -113,6 +95,12 @@ class Agent:
         self._urgent = False
         self._nudge = asyncio.Event()
         self._stop = asyncio.Event()
+        self.again = False  # begin anew when the run has ended
+
+    @property
+    def pollers(self) -> list[Poller]:
+        """The pollers, in the order of the links."""
+        return self.lines.pollers
 
     def watched(self) -> list[dict[str, Any]]:
         """Return the conditions that the detectors see now."""
@@ -130,14 +118,14 @@ class Agent:
         try:
             await self._begin()
             async with asyncio.TaskGroup() as group, serve_page(self):
-                polls = [group.create_task(poller.run(), name=f"poll {poller.name}") for poller in self.pollers]
+                self.lines.start(group)
                 parts = (self._seal_loop, self.uplink.run, self._look_loop, self._keep_loop, _watchdog)
                 others = [group.create_task(part(), name=part.__name__) for part in parts]
                 notify("READY=1")
                 log.info("running gateway=%s boot=%d links=%d", self.identity.gateway, self.boot, len(self.pollers))
                 await self._stop.wait()
                 notify("STOPPING=1")
-                await self._end_run(polls, others)
+                await self._end_run(others)
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
@@ -148,7 +136,7 @@ class Agent:
         now_us, last_ms = self.clock.time_us(), self.store.queue.last_t1_ms()
         damaged = await self.store.record_damage()
         self._compare_mark(now_us)
-        await asyncio.to_thread(_warm_up, self.manifest)
+        await asyncio.to_thread(warm_up, self.manifest)
         if digest(self._body) != self.store.queue.manifest:
             await self._seal_manifest(now_us // 1_000)
         self.own.end_strangers((d.id for d in self.config.devices), (link.id for link in self.config.links), now_us)
@@ -189,14 +177,8 @@ class Agent:
         sealing = partial(seal_record, self._signer, "manifest", self._body, now_ms, self.store.anchor)
         await self.store.append(sealing, None, documents)
 
-    async def _end_run(self, polls: Sequence[asyncio.Task[None]], others: Sequence[asyncio.Task[None]]) -> None:
-        for poller in self.pollers:
-            poller.stop()
-        if polls:
-            await asyncio.wait(polls, timeout=IN_FLIGHT_S)
-        for task in polls:
-            task.cancel()
-        await asyncio.wait([*polls, asyncio.create_task(asyncio.sleep(0))])
+    async def _end_run(self, others: Sequence[asyncio.Task[None]]) -> None:
+        await self.lines.end()
         while self.collector.rows:
             await self._seal()
         drained = await self.uplink.drain(DRAIN_S)
@@ -252,17 +234,32 @@ class Agent:
                 async with asyncio.timeout(0.05 if self._urgent else min(LOOK_S, max(0.01, PERIOD_S - age_s))):
                     await self._nudge.wait()
 
-    async def _seal(self) -> None:
-        """Cut what waits into a batch with the conditions as of now, and store it."""
+    async def seal_now(self, event: Event) -> bytes:
+        """Seal an event with what waits, at once; return the statement it is in."""
+        self.own.begin(event)
+        statement = await self._seal()
+        assert statement is not None, "the event was waiting"
+        return statement
+
+    async def seal_record_now(self, kind: str, body: bytes) -> bytes:
+        """Seal a record, to be sent before readings; return its statement."""
+        now_ms = self.clock.time_us() // 1_000
+        entry = await self.store.append(partial(seal_record, self._signer, kind, body, now_ms, self.store.anchor))
+        self.uplink.wake()
+        return entry.statement
+
+    async def _seal(self) -> bytes | None:
+        """Cut what waits into a batch with the conditions as of now, and store it; return its statement if any."""
         self._sealed_s, self._urgent = self.clock.monotonic_s(), False
         if not self.collector.rows:
-            return
+            return None
         batch = self.collector.take(self._prefix, self.watch.clock)
         conditions = pack(self.watched(), self.own.active())
         now_ms = self.clock.time_us() // 1_000
         sealing = partial(seal_batch, self._signer, self._codec, batch, now_ms, self.store.anchor)
-        await self.store.append(sealing, conditions)
+        entry = await self.store.append(sealing, conditions)
         self.uplink.wake()
+        return entry.statement
 
     async def _look_loop(self) -> None:
         """Watch the clock and count the gateway's own points."""
@@ -330,29 +327,6 @@ async def _watchdog() -> None:
         await asyncio.sleep(period_s)
 
 
-def _build_detector(manifest: Manifest, active: list[dict[str, Any]], learned: dict[str, Any]) -> Detector:
-    from edge_agent.detect import build
-
-    return build(manifest, {"active": active, "learned": learned})
-
-
-def _warm_up(manifest: Manifest) -> None:
-    """Let the kernels be compiled before the first scan: later it would hold up every line for seconds."""
-    spare = _build_detector(manifest, [], {})
-    for group in manifest.groups[:1]:
-        shape = (len(group.points), 1)
-        time_us = np.array([PLAUSIBLE_US], np.int64)
-        spare.feed(Block(group.points, time_us, np.full(shape, np.nan), np.full(shape, Quality.BAD, np.uint8)))
-
-
-def _build_locator(config: Config, manifest: Manifest) -> Locator | None:
-    if config.site.structure is None or not config.anchors:
-        return None
-    from edge_agent.position import Locator as Located
-
-    return Located(config.site.structure, manifest)
-
-
 def tls_context(config: Config) -> ssl.SSLContext | None:
     """Return how to check the server's certificate where a private authority signed it, None for the usual ones."""
     if not config.uplink.ca_file:
@@ -372,7 +346,7 @@ async def work(config: Config, identity: Identity, key: SigningKey) -> int:
             hint = cause.hint if isinstance(cause, Error) else ""
             log.critical("stopped error=%r hint=%s", cause, hint, exc_info=None if isinstance(cause, Error) else cause)
         return 1
-    return 0
+    return AGAIN if agent.again else 0
 
 
 def _causes(error: BaseException) -> list[BaseException]:

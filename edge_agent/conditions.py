@@ -36,7 +36,7 @@ class OwnConditions:
         """End conditions of what is no longer configured, and those that begin anew if they still hold."""
         known = set(devices)
         for point, rule in list(self._active):
-            if (rule == "device_down" and point not in known) or rule in ("link_error", "device_config"):
+            if (rule == "device_down" and point not in known) or rule in ("link_error", "device_config", "poll_paused"):
                 self.end(point, rule, {"no_longer_configured": float(point not in {*known, *links})}, now_us)
 
     def active(self) -> list[dict[str, Any]]:

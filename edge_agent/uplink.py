@@ -16,6 +16,7 @@ from edge_agent.answers import Sorted, judge, sort_verdicts
 from edge_agent.clock import SystemClock
 from edge_agent.identity import Identity
 from edge_agent.poll import Sink
+from edge_agent.receipts import Receipts
 from edge_agent.store import Store
 from twin_wire.errors import FormatError, Rejected, UplinkError
 from twin_wire.exchange import ANSWER_BYTES_MAX, Answer, head_authorization, read_answer
@@ -56,6 +57,7 @@ class Uplink:
         self.backoff_s = 0.0
         self.round_trip_ms = float("nan")
         self.sent = self.receipts = self.refused = 0  # batches since the start
+        self.asked = Receipts(store.document("asked"))
         self._identity = identity
         self._store = store
         self._clock = clock
@@ -187,6 +189,8 @@ class Uplink:
             self._complain("receipt_invalid", f"a receipt of the server does not hold: {found.complaint}")
             raise Rejected(f"a receipt does not hold: {found.complaint}", "receipt")
         self._sink.end("", "receipt_invalid", {})
+        if self.asked.learn(self._identity, answer.verdicts, sent):
+            await self._store.put("asked", self.asked.document())
         for verdict in found.rejected:
             await self._quarantine(verdict.epoch, verdict.seq, verdict.detail)
         for prefix in sorted(found.wanted):

@@ -10,6 +10,7 @@ from twin_server.live import LIVE
 from twin_server.params import Call, answer
 from twin_server.store import Store
 from twin_server.store.rows import StoredBatch
+from twin_wire.commissioning import read_certificate
 from twin_wire.errors import FormatError
 from twin_wire.keys import kid_text
 from twin_wire.manifest import Limit, Manifest, PointSpec, read_manifest
@@ -164,6 +165,8 @@ def record_summary(entry: StoredBatch) -> dict[str, Any]:
         if entry.kind == "structure":
             record = decode_record(entry.body)
             return {"digest": entry.digest.hex(), "site": record.get("site"), "revision": record.get("revision")}
+        if entry.kind == "commissioning":
+            read_certificate(entry.body)
         summary = {name: _plain(value) for name, value in decode_record(entry.body).items()}
         if "received_ms" in summary:  # the server's times of receipt: for auditors, not for people
             summary["received_ms"] = len(summary["received_ms"])
@@ -196,6 +199,8 @@ def sentence(kind: str, gateway: str, summary: Mapping[str, Any]) -> str:
         f"{summary.get('point') or who}.",
         "mark": f"{summary.get('point', '?')} of gateway {gateway} is marked {summary.get('what', '?')}"
         f" by {summary.get('by', '?')}: {summary.get('reason', '?')}" + _ended(summary),
+        "commissioning": f"{summary.get('by', '?')} ({summary.get('role', '?')}) put gateway {gateway} into operation:"
+        f" {len(summary.get('devices', []))} devices, {summary.get('points', '?')} points.",
         "access": f"{summary.get('who', '?')}: {summary.get('act', '?')} for tag {summary.get('tag', '?')}.",
     }
     if kind == "manifest":

@@ -43,6 +43,7 @@ KINDS = (
     "acknowledgement",
     "access",
     "mark",
+    "commissioning",
 )
 MEDIA_TYPE = "application/vnd.minetwin."
 HASH_BYTES = 32
