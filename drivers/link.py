@@ -32,6 +32,7 @@ class DeviceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     profile: Profile
     unit: int = 1
     period_s: float = 1.0
+    timeout_ms: float = 0.0  # wait at least so long for an answer: raise behind a radio or a slow converter
 
 
 class PointOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -202,7 +203,7 @@ class Learner(Protocol):
 def poll_groups(devices: Sequence[DeviceOptions], points: Sequence[PointOptions]) -> tuple[Group, ...]:
     """Sort points into groups of one device and one period, keeping their order; ConfigError with every fault.
 
-    Where every signal has a time of its own, each point is a group.
+    Points whose data has an age of its own are a group for each age; where every signal has its own time, each alone.
     """
     found: list[tuple[str, str]] = []
     known = {device.id: device for device in devices}
@@ -224,7 +225,7 @@ def poll_groups(devices: Sequence[DeviceOptions], points: Sequence[PointOptions]
         period_s = device.period_s if point.period_s is None else point.period_s
         if not 0 < period_s <= 86_400:
             found.append((f"{path}.period_s", "not within 0 to 86400 s"))
-        alone = point.id if device.profile.own_times else ""
+        alone = point.id if device.profile.own_times else device.profile.age_of(point.signal)
         members.setdefault((device.id, period_s, alone), []).append(point.id)
     if found:
         raise ConfigError(f"{found[0][0]}: {found[0][1]} ({len(found)} faults)", faults=tuple(found))
@@ -232,7 +233,9 @@ def poll_groups(devices: Sequence[DeviceOptions], points: Sequence[PointOptions]
     counts = Counter(owner for owner, _, _ in members)
     for (owner, period_s, alone), ids in members.items():
         name = f"{owner}:{period_s:g}" if counts[owner] > 1 else owner
-        if alone:
+        if alone and not known[owner].profile.own_times:
+            name = f"{owner}:{alone}:{period_s:g}"
+        elif alone:
             name = f"{owner}:{sum(group.device == owner for group in groups)}"
         groups.append(Group(name, owner, period_s, tuple(ids)))
     return tuple(groups)
