@@ -109,6 +109,8 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("pm2_5", "ug/m3", 0, "Dust below 2.5 µm", "PM2.5"),
         Quantity("noise", "dB", 1, "Noise", "噪声"),
         Quantity("smoke", "1", 0, "Smoke", "烟雾"),
+        Quantity("visibility", "m", 0, "Visibility", "能见度"),
+        Quantity("opacity", "%", 2, "Opacity of the air", "不透光度"),
         Quantity("illuminance", "lx", 0, "Illuminance", "照度"),
         # machines and electricity
         Quantity("fan_speed", "r/min", 0, "Fan speed", "风机转速"),

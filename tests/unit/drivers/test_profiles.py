@@ -121,12 +121,24 @@ def decode(name: str, signal_id: str, registers: str) -> float:
         ("gill-maximet-gmx600", "wind_speed", "7FFF FFFF", math.nan),  # page 49: cannot be computed
         ("lufft-ws600", "temperature", "7FFF", math.nan),  # page 92: not available
         ("vaisala-wxt530", "temperature", "7FFF", math.nan),
+        ("igd-toc-635", "gas_01", "0000", -10.0),  # page 33: 0 = -10 % LEL
+        ("igd-toc-635", "gas_16", "04B0", 110.0),  # the same: 1200 = 110 % LEL
+        ("codel-tunneltech-700", "opacity", "0064", 1.0),  # page 33
+        ("accutron-flowtrax-is", "output", "2EE0", 12.0),  # page 18: 0.001 unit precision
     ],
 )
 def test_single_numbers_that_documents_print_decode_to_what_they_say(
     name: str, signal: str, registers: str, value: float
 ) -> None:
     assert decode(name, signal, registers) == pytest.approx(value, nan_ok=True, rel=0, abs=0)
+
+
+def test_digits_and_the_place_of_the_point_make_the_reading() -> None:
+    profile = load_profile("rki-beacon-410")  # page 59: digits in 40005, place of the point in the low byte of 40006
+    fields = [Field(s, 2 * (s.address - 4), False) for s in profile.signals if s.id in ("o2_1", "places_1", "sign_1")]
+    value, quality = Decoder(fields).decode(np.frombuffer(bytes.fromhex("00D1 0001"), np.uint8)[None, :])
+    assert value[:, 0].tolist() == [20.9, -1.0, 0.0]
+    assert not quality.any()
 
 
 def test_addresses_in_slots_follow_the_formula_of_the_document() -> None:

@@ -27,6 +27,8 @@ const NAMES: Record<string, [zh: string, en: string]> = {
   pm2_5: ['PM2.5', 'Dust below 2.5 µm'],
   noise: ['噪声', 'Noise'],
   smoke: ['烟雾', 'Smoke'],
+  visibility: ['能见度', 'Visibility'],
+  opacity: ['不透光度', 'Opacity of the air'],
   illuminance: ['照度', 'Illuminance'],
   fan_speed: ['风机转速', 'Fan speed'],
   speed: ['速度', 'Speed'],
