@@ -29,6 +29,8 @@ class Map(NamedTuple):
     exit_end: Indices  # 0 the roadway begins at the junction, 1 it ends there
     sample_first: Indices  # [R + 1]
     step_m: Metres  # [R] between the samples of a roadway
+    anchor_roadway: Indices  # [A]
+    anchor_m: Metres  # [A]
     anchor_xyz: Metres  # [A, 3]
     detour_m: NDArray[np.uint8]  # [A, S] how much longer the way on foot is than the straight line; 255 or more
 
@@ -65,6 +67,8 @@ class Field:
             *_exits(graph, ends),
             _firsts(count),
             length / (np.array(count, np.float64) - 1),
+            np.array([place.roadway for place in self.anchor_place], np.int64),
+            np.array([place.chainage_m for place in self.anchor_place], np.float64),
             xyz,
             detour,
         )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_agent.detect.compiled import jit
 from edge_agent.position.field import Map
-from edge_agent.position.likelihood import CORNER_M, LOSS_PER_DECADE_DB, RANGE, STRENGTH, expected_dbm, log_row
+from edge_agent.position.likelihood import CORNER_M, LOSS_PER_DECADE_DB, RANGE, STRENGTH, SURE_DB, expected_dbm, log_row
 from edge_agent.position.motion import BRANCHES, HYPOTHESES, POINTS, State, away, lay_prior, predict, spread_out, xyz_of
 
 Array = NDArray[Any]  # the dtypes are in each docstring
@@ -24,6 +24,7 @@ FINE = 0.5  # points lie closer than this share of the sharpest sigma
 FAINT, FAINT_MAX = 1e-5, 1e-3  # of the highest point: not laid finer; ten times more at each level
 VALLEY = 0.05  # two peaks with less than this between them are two hypotheses
 STILL_M = 0.03
+ELSEWHERE = 5.0  # log likelihood by which another place has to be better
 
 
 class Jobs(NamedTuple):
@@ -189,25 +190,37 @@ def lay_points(
 
 @jit
 def judge(site: Map, state: State, rows: Rows, first: int, last: int, slot: int) -> None:
-    """Count a step in which no row fits where the tag is thought to be; learn how strongly the tag sends."""
-    fits = first == last
+    """Count a step in which the rows say that the tag is elsewhere; learn how strongly the tag sends.
+
+    Of ranges most have to fit. Strengths are blunt: they are compared with the tag being right at the strongest reader.
+    """
+    fits, here, there, top = 0, 0.0, 0.0, first
+    for k in range(first, last):
+        if rows.value[k] > rows.value[top]:
+            top = k
     for k in range(first, last):
         r, s = state.roadway[slot, 0], state.mean[slot, 0, 0] - state.mean[slot, 0, 1] * rows.lag_s[k]
         straight, detour = away(site, rows.anchor[k], r, s)
-        slack = 4 * math.sqrt(rows.sigma[k] ** 2 + state.spread[slot, 0, 0])
+        variance = state.spread[slot, 0, 0]
+        slack = 4 * math.sqrt(rows.sigma[k] ** 2 + variance)
         if rows.kind[k] == RANGE:
-            fits |= -slack - 1.0 < rows.value[k] - straight < slack + 10.0
+            fits += -slack - 1.0 < rows.value[k] - straight < slack + 10.0
         elif rows.kind[k] == STRENGTH:
-            error = rows.value[k] - expected_dbm(straight, detour) - state.bias[slot, 0]
-            fits |= abs(error) < 5 * rows.sigma[k]
-            if detour <= CORNER_M:
-                near = LOSS_PER_DECADE_DB / 2.3 * math.sqrt(state.spread[slot, 0, 0]) / max(straight, 3.0)
+            value, sigma = rows.value[k] - state.bias[slot, 0], math.sqrt(rows.sigma[k] ** 2 + state.bias[slot, 1])
+            here += log_row(STRENGTH, value, sigma, straight, detour)
+            a = rows.anchor[top]
+            far, bend = away(site, rows.anchor[k], site.anchor_roadway[a], site.anchor_m[a])
+            there += log_row(STRENGTH, value, sigma, far, bend)
+            expected = expected_dbm(straight, detour)
+            if detour <= CORNER_M and expected > SURE_DB:
+                near = LOSS_PER_DECADE_DB / 2.3 * math.sqrt(variance) / max(straight, 3.0)
                 gain = state.bias[slot, 1] / (state.bias[slot, 1] + rows.sigma[k] ** 2 + near**2)
-                state.bias[slot, 0] += gain * min(max(error, -15.0), 15.0)
+                state.bias[slot, 0] += gain * min(max(value - expected, -10.0), 10.0)
                 state.bias[slot, 1] = max(state.bias[slot, 1] * (1 - gain), 0.25)
         else:
-            fits |= straight + detour < 2 * rows.value[k] + slack
-    state.misses[slot] = 0 if fits else state.misses[slot] + 1
+            fits += straight + detour < 2 * rows.value[k] + slack
+    lost = there > here + ELSEWHERE if rows.kind[first] == STRENGTH else 2 * fits < last - first
+    state.misses[slot] = state.misses[slot] + 1 if lost else 0
 
 
 @jit

@@ -21,7 +21,8 @@ AROUND_M = 15.0  # radio hardly bends: each further 15 m of detour costs half a 
 DETOUR_COST_MAX = 12.0
 LOSS_PER_DECADE_DB = 22.0
 CORNER_LOSS_DB, CORNER_SIGMA_DB = 10.0, 5.0
-WILD_SPAN_DB = 80.0
+WILD_SPAN_DB, UPWARD_DB = 80.0, 3.0  # a body or a machine between takes away any strength, nothing adds much
+SURE_DB = -28.0  # weaker than this at 1 m, a reader hears only what happens to come in strong
 EDGE_SHARE = 0.15  # of a reader's reach over which hearing fades
 
 
@@ -57,8 +58,10 @@ def log_strength(value_db: float, sigma_db: float, straight_m: float, detour_m: 
     error = value_db - expected_dbm(straight_m, detour_m)
     variance = sigma_db * sigma_db + (CORNER_SIGMA_DB * CORNER_SIGMA_DB if detour_m > CORNER_M else 0.0)
     near = math.exp(-0.5 * error * error / variance) / (2.5066282746 * math.sqrt(variance))
-    likelihood = (1 - WILD_SHARE) * near + WILD_SHARE / WILD_SPAN_DB
-    return math.log(likelihood) - min(0.5 * detour_m / AROUND_M, DETOUR_COST_MAX)
+    wild = WILD_SHARE / WILD_SPAN_DB
+    if error > 0:
+        wild *= math.exp(-error / UPWARD_DB)
+    return math.log((1 - WILD_SHARE) * near + wild) - min(0.5 * detour_m / AROUND_M, DETOUR_COST_MAX)
 
 
 @jit

@@ -28,7 +28,7 @@ FRESH_US = 60_000_000  # a tag heard within this never makes room
 GAP_US = 20_000_000  # unheard for longer: the track begins anew, near where the walk can have led
 MEMORY_US = 600_000_000  # unheard for longer: where it was says nothing
 LAG_US = 3_000_000  # rows older than this against the tag's newest are left out
-MISSES = 5  # steps without a row that fits: the track is somewhere else
+MISSES = 3  # steps without a row that fits: the track is somewhere else
 SPEED_M_S, SLACK_M = 3.0, 10.0
 BIAS_SIGMA_DB = 3.0  # how differently tags send
 DEPTH = 8.0  # log likelihood below the best place that still begins a hypothesis
@@ -97,7 +97,8 @@ class Tracks:
             gap = now - last_us
             anew = not last_us or gap > GAP_US or self._state.misses[slot] >= MISSES
             if anew:
-                self._begin(slot, fresh, gap)
+                missed = self._state.misses[slot] >= MISSES
+                self._begin(slot, fresh, MEMORY_US if missed else gap)
             self._time_us[slot] = now
             taken.append(Epoch(epoch.tag, now, fresh))
             slots.append(slot)
