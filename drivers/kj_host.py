@@ -140,7 +140,10 @@ class Host:
         else:
             self._newest[key] = file.time_us
             self._look_for_gap(file, before)
-        doubted = newest and not late and now_us - file.time_us > CLOCK_US_MAX
+        live = (
+            file.name.kind != "CDDY"
+        )  # definitions come when they change, and may come hours before the first reading
+        doubted = live and newest and not late and now_us - file.time_us > CLOCK_US_MAX
         if doubted:
             self.note("clock", f"{name} is {(now_us - file.time_us) / 1e6:.0f} s behind")
         if file.name.kind == "CDDY":

@@ -12,8 +12,6 @@ from drivers.link import Arrival, Clock, Exchange, Group, History, Pace, Stats
 from twin_wire.errors import LinkError
 from twin_wire.readings import Block, Quality
 
-WAIT_S_MIN = 1.0  # sources that take turns more often than this need not wait for a file
-
 
 class Host(Protocol):
     """The link a source belongs to."""
@@ -57,7 +55,7 @@ class KjSource:
         self.fault: LinkError | None = None
         self._host, self._clock = host, clock
         self._fault_name = fault  # a point that counts faults
-        self._wait_s = wait_s if wait_s >= WAIT_S_MIN else 0.0
+        self._wait_s = wait_s
         self._half_width_us = 500_000  # the host writes whole seconds
 
     async def read(self, deadline_s: float) -> list[Arrival]:
