@@ -66,8 +66,8 @@ class Starter(Protocol):
     def begin_read(self, now_s: float) -> None:
         """A read begins: a device that may be silent for a good reason can be asked whether it lives."""
 
-    def heard(self, data: bytes, rows: int, now_s: float) -> None:
-        """Take note of bytes that came and of the rows in them."""
+    def heard(self, data: bytes, frames: Sequence[Any], now_s: float) -> None:
+        """Take note of bytes that came and of the frames they completed."""
 
     def due(self, now_s: float) -> tuple[bytes, float]:
         """Return what to send now, empty for nothing, and when to ask again (monotonic, may be infinite)."""
@@ -289,7 +289,7 @@ class PushedSource:
         frames = stream.feed(chunk.data, chunk.time_s)
         rows = sum(frame.rows for frame in frames)
         if self._speaker is not None:
-            self._speaker.starter.heard(chunk.data, rows, now_s)
+            self._speaker.starter.heard(chunk.data, frames, now_s)
         self.stats.noise_bytes += stream.noise_bytes - noise
         self.stats.crc_errors += stream.damaged - damaged
         self.stats.answers += len(frames)
