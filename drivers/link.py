@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from drivers.profile import Profile
 from twin_wire.errors import ConfigError, LinkError
-from twin_wire.readings import Block, Times
+from twin_wire.readings import Block, Event, Times
 
 POINTS_PER_DEVICE_MAX = 4096
 
@@ -105,7 +105,8 @@ class Geodetic(NamedTuple):
     rtk: NDArray[np.uint8]  # 0 autonomous, 1 differential, 2 RTK float, 3 RTK fixed
 
 
-Arrival = Block | History | Ranges | Positions | Sightings | Geodetic
+# An Event is something seen on the line itself, for the record: it has an end, and its point is a device or "".
+Arrival = Block | History | Ranges | Positions | Sightings | Geodetic | Event
 
 
 class Stats(msgspec.Struct):

@@ -27,7 +27,9 @@ from twin_wire.ids import is_id, is_name
 
 GATEWAY_ID_CHARS_MAX = 32  # the gateway's own points are named after it
 QUOTA_MB = (2, 1 << 20)
+TIMEOUT_MS_MAX = 180_000
 PIN_DIGITS = (6, 32)
+PASSPHRASE_CHARS = (10, 128)
 TABLES = ("gateway", "page", "queue", "uplink", "link", "device", "anchor")
 
 
@@ -60,7 +62,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def device_options(self, link: str) -> list[DeviceOptions]:
         """Return the devices of one link as its driver wants them."""
         return [
-            DeviceOptions(id=d.id, profile=self.profiles[d.profile], unit=d.unit, period_s=d.period_s)
+            DeviceOptions(
+                id=d.id,
+                profile=self.profiles[d.profile],
+                unit=d.unit,
+                period_s=d.period_s,
+                timeout_ms=d.timeout_ms,
+            )
             for d in self.devices
             if d.link == link
         ]
@@ -201,7 +209,8 @@ def _check_rest(page: PageTable, queue: QueueTable, uplink: UplinkTable, folder:
     if page.pin_file:
         pin = read_file(folder / page.pin_file, "page.pin_file", faults)
         if pin is not None and not is_pin(pin):
-            faults.append(("page.pin_file", f"does not hold a PIN of {PIN_DIGITS[0]} to {PIN_DIGITS[1]} digits"))
+            text = f"holds neither a PIN of {PIN_DIGITS[0]} digits or more nor a passphrase of {PASSPHRASE_CHARS[0]}"
+            faults.append(("page.pin_file", text))
     if page.listen:
         where = listen_address(page.listen)
         if where is None:
@@ -211,9 +220,11 @@ def _check_rest(page: PageTable, queue: QueueTable, uplink: UplinkTable, folder:
 
 
 def is_pin(data: bytes) -> bool:
-    """Tell whether a file's content is a PIN: digits, and white space around them."""
+    """Tell whether a file's content is a PIN of digits or a longer passphrase, and white space around it."""
     text = data.strip()
-    return PIN_DIGITS[0] <= len(text) <= PIN_DIGITS[1] and text.isdigit()
+    if text.isdigit():
+        return PIN_DIGITS[0] <= len(text) <= PIN_DIGITS[1]
+    return PASSPHRASE_CHARS[0] <= len(text) <= PASSPHRASE_CHARS[1] and b"\n" not in text
 
 
 def listen_address(text: str) -> tuple[str, int] | None:
@@ -248,6 +259,8 @@ def _check_devices(
             faults.append((f"{path}.name", "is not a short printable text"))
         if not 0 < device.period_s <= 86_400:
             faults.append((f"{path}.period_s", "is not within 0 to 86400 s"))
+        if not 0 <= device.timeout_ms <= TIMEOUT_MS_MAX:
+            faults.append((f"{path}.timeout_ms", f"is not within 0 to {TIMEOUT_MS_MAX}"))
         if not 0 <= device.unit <= 255:
             faults.append((f"{path}.unit", "is not within 0 to 255"))
         elif kinds.get(device.link, "").startswith("modbus"):

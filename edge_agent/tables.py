@@ -59,6 +59,7 @@ class DeviceTable(msgspec.Struct, frozen=True, kw_only=True):
     unit: int = 1
     period_s: float = 1.0
     name: str = ""
+    timeout_ms: float = 0.0  # wait at least so long for an answer: raise behind a radio or a slow converter
 
 
 class AnchorTable(msgspec.Struct, frozen=True, kw_only=True):

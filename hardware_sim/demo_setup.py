@@ -16,6 +16,7 @@ from hardware_sim.demo_parts import Child, Children, Relay, free_port, write_pri
 from twin_wire.errors import Error
 
 ENTERPRISE, GATEWAY, SITE = "demo", "gw-1", "demo-mine"
+PATIENCE_MS = 3_000  # a busy computer may keep the simulated devices waiting; their answers still count
 ENTERPRISE_NAME, GATEWAY_NAME = "Demo mine (simulated) 示范煤矿（模拟）", "North wing gateway 北翼网关"
 PEOPLE = (("demo", "enterprise", "the mine"), ("inspector", "regulator", "the regulator"))
 READY_S, LOOK_S = 60.0, 0.25
@@ -87,6 +88,8 @@ class Stage:
         words = ("gateways", "add", GATEWAY, "-e", ENTERPRISE, "--site", SITE, "--name", GATEWAY_NAME)
         where = ("--url", self.relay.url, "--out", voucher, "--data", self.folder / "server")
         await self.children.ask("twin-server", *words, *where)
+        text = config.read_text(encoding="utf-8").replace("[[device]]", f"[[device]]\ntimeout_ms = {PATIENCE_MS}")
+        config.write_text(text, encoding="utf-8")
         await self.children.ask("edge-agent", "check", config)
         await self.children.ask("edge-agent", "enroll", config, "--voucher", voucher)
 

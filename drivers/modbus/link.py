@@ -97,7 +97,7 @@ class ModbusLink:
     def _turnaround(self, device: DeviceOptions) -> Turnaround:
         modbus = device.profile.modbus
         return self._turnarounds.setdefault(
-            device.unit, Turnaround(modbus.turnaround_ms / 1e3, modbus.timeout_ms / 1e3)
+            device.unit, Turnaround(modbus.turnaround_ms / 1e3, modbus.timeout_ms / 1e3, device.timeout_ms / 1e3)
         )
 
 

@@ -11,10 +11,10 @@ ANSWERS_TO_TRUST = 3
 class Turnaround:
     """Time from the last byte sent to the first byte received, as seen lately."""
 
-    def __init__(self, declared_s: float, timeout_s: float) -> None:
+    def __init__(self, declared_s: float, timeout_s: float, least_s: float = 0.0) -> None:
         self.mean_s = declared_s  # what the planner reckons with
-        self.timeout_s = timeout_s  # the longest the unit's profile allows
-        self._floor_s = max(ALLOWANCE_S_MIN, DECLARED_FACTOR * declared_s)
+        self.timeout_s = max(timeout_s, least_s)  # the longest the unit's profile, or the installer, allows
+        self._floor_s = max(ALLOWANCE_S_MIN, DECLARED_FACTOR * declared_s, least_s)
         self._peak_s = 0.0
         self._answers = 0
         self._failures = 0

@@ -38,8 +38,7 @@ def recounted(folder: Path) -> str:
 def test_a_short_demo_counts_the_same_at_the_sensors_and_in_the_twin(tmp_path: Path) -> None:
     code, summary, said = demo(tmp_path / "demo", 15)
     assert code == 0, said
-    late = summary["answered_too_late"]  # by the simulator, when this machine is busy
-    assert summary["samples_at_sensors"] == summary["samples_in_twin"] + late > 1000
+    assert summary["samples_at_sensors"] == summary["samples_in_twin"] > 1000
     assert (summary["duplicates"], summary["gaps"], summary["faults"]) == (0, 0, [])
     assert summary["promises"]["backlog"]["held"] is None  # too short for the story
     assert (
@@ -47,7 +46,7 @@ def test_a_short_demo_counts_the_same_at_the_sensors_and_in_the_twin(tmp_path: P
         .strip()
         .endswith(
             f"{summary['samples_at_sensors']} samples served, {summary['samples_in_twin']} exported, "
-            f"{late} answered too late, 0 differences"
+            "0 answered too late, 0 differences"
         )
     )
 

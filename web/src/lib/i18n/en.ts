@@ -142,6 +142,7 @@ export const en: Record<Key, string> = {
   'verify.title': 'Verify the log',
   'verify.about': "This browser fetches every entry, rebuilds the Merkle tree and compares it with the log's signed root, the enrolled keys and the gateways' chains of numbers. It takes no word of the server for it.",
   'verify.bodies': 'Fetch and compare every body',
+  'verify.evidence': 'Download evidence of the last 24 h',
   'verify.every': 'Check every signature (slower)',
   'verify.start': 'Verify now',
   'verify.stop': 'Stop',

@@ -140,6 +140,7 @@ export const zh = {
   'verify.title': '核验日志',
   'verify.about': '由本浏览器取回日志的全部条目，重建 Merkle 树，与日志签名的根、登记的密钥、网关的编号链逐一核对，不依赖服务器的说法。',
   'verify.bodies': '取回并核对每份正文',
+  'verify.evidence': '下载近 24 小时证据包',
   'verify.every': '验证每个签名（较慢）',
   'verify.start': '开始核验',
   'verify.stop': '停止',
