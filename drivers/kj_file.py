@@ -164,16 +164,19 @@ class KjLink:
         self._closed.set()
         self.connected = False
         await asyncio.to_thread(self._keep, math.inf)
-        self._closed = asyncio.Event()
+
+    def begin_read(self) -> None:
+        """Open again what was closed before."""
+        self._closed.clear()
 
     async def wait(self, until_s: float) -> bool:
         """Wait for the next look at the folder or `until_s`; False if the time is up; LinkError if it was closed."""
-        closed, now_s = self._closed, self._clock.monotonic_s()
         try:
-            async with asyncio.timeout(max(0.0, min(until_s, self._next_look_s) - now_s)):
-                await closed.wait()
+            async with asyncio.timeout(max(0.0, min(until_s, self._next_look_s) - self._clock.monotonic_s())):
+                await self._closed.wait()
         except TimeoutError:
             return self._clock.monotonic_s() < until_s
+        self.connected = False
         raise LinkError(f"{self._options.folder} was closed")
 
     async def collect(self) -> list[Arrival]:

@@ -18,6 +18,9 @@ class Host(Protocol):
 
     newest: Exchange | None
 
+    def begin_read(self) -> None:
+        """Open again what was closed before."""
+
     async def collect(self) -> list[Arrival]:
         """Return everything new for all sources; LinkError if the folder cannot be used."""
 
@@ -61,6 +64,7 @@ class KjSource:
     async def read(self, deadline_s: float) -> list[Arrival]:
         """Return every new row of all points of the link, nothing if no file came yet; LinkError if it is overdue."""
         until_s = min(deadline_s, self._clock.monotonic_s() + self._wait_s)
+        self._host.begin_read()
         arrivals = await self._host.collect()
         while not arrivals and await self._host.wait(until_s):
             arrivals = await self._host.collect()
