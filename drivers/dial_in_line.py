@@ -15,17 +15,16 @@ from twin_wire.errors import LinkError
 STRANGERS_MAX = 32  # connections that have not said who they are; the oldest goes first
 STRANGER_BYTES_MAX = 256
 STRANGER_S_MAX = 10.0
-LONGER_NAME_S = 0.3  # time for the rest of a name that begins with another one
+NAME_SILENCE_S = 0.3  # after it the name is complete: the name of another unit may begin with it
 CALL_S_MAX = 1.0  # how long an opening waits for the call
 
 
 class DialInLine:
     """The connection that a device with one name made to us, replaced whenever it calls again."""
 
-    def __init__(
-        self, where: tuple[str, int], name: bytes, heartbeat: bytes, clock: Clock, char_s: float, gap_s: float
-    ) -> None:
-        self.char_s, self.gap_s = char_s, gap_s
+    def __init__(self, where: tuple[str, int], name: bytes, heartbeat: bytes, clock: Clock) -> None:
+        self.char_s = self.gap_s = 0.0
+        self.drops_heartbeats = False  # where a frame can be found again without them
         self.name = name  # empty: whoever calls
         self._where = where
         self._heartbeat = heartbeat
@@ -90,6 +89,12 @@ class DialInLine:
             self._next = None
         self._lose(LinkError(f"{self._said()} was closed"))
 
+    def is_named(self, data: bytes) -> bool:
+        """Tell whether the first bytes of a connection are this device's name and no longer one."""
+        rest = data[len(self.name) :].strip(b"\r\n\0")
+        beat = self._heartbeat
+        return data.startswith(self.name) and (not rest or (bool(beat) and not rest.replace(beat, b"")))
+
     def called(self, caller: "_Caller") -> None:
         """Take a new connection of the device: the old one, if any, is dead or about to be."""
         if self._next is not None:
@@ -101,7 +106,7 @@ class DialInLine:
 
     def arrived(self, caller: "_Caller", data: bytes) -> None:
         """Take bytes of the connection in use; a packet of nothing but heartbeats is dropped."""
-        beat = self._heartbeat
+        beat = self._heartbeat if self.drops_heartbeats else b""
         if caller is self._caller and not (beat and data == beat * (len(data) // len(beat))):
             self._inbox.put(data)
 
@@ -139,6 +144,9 @@ class _Hub:
                 f"two links on {self._where[0]}:{self._where[1]} cannot be told apart", "give each a registration"
             )
         self.lines[line.name] = line
+        for caller in [*self.strangers]:
+            if caller.waits:
+                caller.look()
         if self._server is None:
             loop = asyncio.get_running_loop()
             try:
@@ -159,12 +167,9 @@ class _Hub:
             for caller in [*self.strangers]:
                 caller.transport.abort()
 
-    def owner_of(self, data: bytes, waited: bool) -> DialInLine | None:
-        """Return the line whose name `data` begins with; a longer one that is still possible is waited for."""
-        if not waited and any(len(name) > len(data) and name.startswith(data) for name in self.lines):
-            return None
-        names = [name for name in self.lines if data.startswith(name)]
-        return self.lines[max(names, key=len)] if names else None
+    def owner_of(self, data: bytes) -> DialInLine | None:
+        """Return the line whose name is `data`, heartbeats and ends of line behind it apart."""
+        return next((line for line in self.lines.values() if line.is_named(data)), None)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, int], _Hub]] = WeakKeyDictionary()
@@ -186,6 +191,7 @@ class _Caller(asyncio.Protocol):
         self._line: DialInLine | None = None
         self._heard = b""
         self._timer: asyncio.TimerHandle | None = None
+        self._silence: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -205,27 +211,33 @@ class _Caller(asyncio.Protocol):
             self._line.arrived(self, data)
             return
         self._heard += data
-        self._look(waited=False)
+        possible = any(name.startswith(self._heard[: len(name)]) for name in self._hub.lines)
+        if len(self._heard) > STRANGER_BYTES_MAX or not possible:
+            self.transport.abort()
+            return
+        if self._silence is not None:
+            self._silence.cancel()
+        self._silence = asyncio.get_running_loop().call_later(NAME_SILENCE_S, self._named)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._quiet()
         if self._line is not None:
             self._line.gone(self, getattr(exc, "strerror", None) or "closed by the device")
 
-    def _look(self, waited: bool) -> None:
-        line = self._hub.owner_of(self._heard, waited)
-        if line is not None:
-            self._become(line)  # what follows the name is no answer: nothing was asked yet
-        elif len(self._heard) > STRANGER_BYTES_MAX or not any(
-            name.startswith(self._heard[: len(name)]) for name in self._hub.lines
-        ):
-            self.transport.abort()
-        elif not waited and any(self._heard.startswith(name) for name in self._hub.lines):
-            asyncio.get_running_loop().call_later(LONGER_NAME_S, self._look_again)
+    @property
+    def waits(self) -> bool:
+        """Tell whether it has said a whole name that nobody knew."""
+        return bool(self._heard) and self._silence is None
 
-    def _look_again(self) -> None:
-        if self._line is None and not self.transport.is_closing():
-            self._look(waited=True)
+    def _named(self) -> None:
+        self._silence = None
+        self.look()
+
+    def look(self) -> None:
+        """Find out whose connection this is, now that it has told its name."""
+        line = self._hub.owner_of(self._heard)
+        if line is not None and not self.transport.is_closing():
+            self._become(line)  # what follows the name is no answer: nothing was asked yet
 
     def _become(self, line: DialInLine) -> None:
         self._quiet()
@@ -235,5 +247,6 @@ class _Caller(asyncio.Protocol):
     def _quiet(self) -> None:
         if self in self._hub.strangers:
             self._hub.strangers.remove(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._silence):
+            if timer is not None:
+                timer.cancel()

@@ -54,9 +54,11 @@ async def open_link(options: Mapping[str, object], clock: Clock) -> Link:
     (dial_in,) = split_options(options, DialInOptions)
     read = _read(dial_in)
     serial = dial_in.framing == "rtu"
-    char_s = char_time_s(dial_in.baud, dial_in.parity, dial_in.stop_bits) if serial else 0.0
-    gap_s = silence_s(dial_in.baud, char_s) if serial else 0.0
-    line = DialInLine(read.where, read.name, read.heartbeat if serial else b"", clock, char_s, gap_s)
+    line = DialInLine(read.where, read.name, read.heartbeat, clock)
+    if serial:
+        line.char_s = char_time_s(dial_in.baud, dial_in.parity, dial_in.stop_bits)
+        line.gap_s = silence_s(dial_in.baud, line.char_s)
+        line.drops_heartbeats = True
     framing: Framing = RtuFraming() if serial else TcpFraming(read.heartbeat)
     return ModbusLink(Bus(line, framing, clock, reconnects=True), UNIT_MAX if serial else TCP_UNIT_MAX)
 

@@ -1,7 +1,8 @@
 """A line that lives in memory and time that costs nothing: every fault of a field bus, a million times.
 
 Every register holds a number made of its function and address, so that another register's answer is recognised. The
-device answers in the order of the questions, as any device does, however late.
+device answers in the order of the questions, as any device does, however late. It tells a wrong unit, function or count
+only in time: an answer that is late and lies as well cannot be told on a line without transactions (drivers/README.md).
 """
 
 import asyncio
@@ -168,9 +169,12 @@ class Hostile:
         read = Read(unit[0], Function(pdu[0]), int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big"))
         data = right_data(read)
         body = unit + pdu[:1] + bytes((len(data),)) + data
-        delay_s, pieces = 0.004, [self._codec.answer(transaction, body)]
+        answer = self._codec.answer(transaction, body)
+        delay_s, pieces = 0.004, [answer]
         if self._rng.random() < self._share:
-            delay_s, pieces = self._bend(question, transaction, body, pieces[0])
+            delay_s, pieces = self._bend(question, transaction, body, answer)
+        lies = self._serial and now_s < self._free_s and any(piece not in answer for piece in pieces)
+        pieces = [answer] if lies else pieces
         at_s = max(now_s + delay_s, self._free_s)
         events = []
         for piece in pieces:
