@@ -61,6 +61,18 @@ def encode(signal: Signal, raw: int | float) -> Words:
     return number(signal.type, signal.order, raw)
 
 
+def held(signal: Signal, words: Sequence[int]) -> int:
+    """Return the whole number that stands in the registers of a signal without weights."""
+    if signal.type == "bool":
+        return words[0]
+    data = b"".join(word.to_bytes(2) for word in _ordered(b"".join(w.to_bytes(2) for w in words), signal.order))
+    if signal.type.startswith("bcd"):
+        return int(data.hex()) if data.hex().isdecimal() else 0
+    low, high = signal.bits or (0, 8 * len(data) - 1)
+    raw = int.from_bytes(data) >> low & ((1 << (high - low + 1)) - 1)
+    return raw - (1 << (high - low + 1)) if signal.type[0] == "i" and raw >> (high - low) else raw
+
+
 def mask_of(signal: Signal) -> Words:
     """Return which bits of its registers belong to the signal."""
     if signal.bits is None:

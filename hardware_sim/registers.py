@@ -1,11 +1,14 @@
-"""A device of a profile: shows physical values in its registers, with the scales, status words and quirks it has."""
+"""A device of a profile: shows physical values in its registers, with the scales, status words and quirks it has.
+
+Where several signals mean one register (a detector with one of several sensors), the one shown last is the one fitted.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import TypeVar
 
-from hardware_sim.encoding import FLOATS, bounds, encode, fixed_words, mask_of, raw_of
+from hardware_sim.encoding import FLOATS, bounds, encode, fixed_words, held, mask_of, raw_of
 from hardware_sim.modbus import Image, Read
 from hardware_sim.profile import Companion, Profile, Signal
 
@@ -42,18 +45,23 @@ class Registers:
         self._told_by = _grouped((name, c.signal) for c in profile.companions if _tells(c) for name in c.of)
         self._aged_by = {name: c.signal for c in profile.companions if c.age for name in c.of}
         self._moving = [companion for companion in profile.companions if companion.alive_s or companion.age]
+        self._rivals = _rivals(profile)
+        self._absent: set[str] = set()  # signals whose registers mean something else in this device
         self._power_up()
 
     def show(self, name: str, value: float) -> None:
         """Show a physical value (NaN: none) with the scale it needs, and its status beside it."""
         signal = self._signals[name]
         self._values[name] = value
+        self._absent.discard(name)
+        self._absent |= self._rivals[name]
         if signal.exponent:
             self._rescale(signal.exponent)
         else:
             self._write(signal)
         for user in self._with_factor.get(name, []):
-            self._write(user)
+            if user.id not in self._absent:
+                self._write(user)
         if name in self._aged_by:
             self._fresh_s[self._aged_by[name]] = self._clock()
         for teller in dict.fromkeys(self._told_by.get(name, [])):
@@ -79,8 +87,10 @@ class Registers:
             self._values[name] = max(scale.low or 0.0, 1.0 if scale.decimals <= 0 else 10.0**-scale.decimals)
         for name, signal in self._signals.items():
             self._values.setdefault(name, _first(signal))
+            if name not in self._absent:
+                self._absent |= self._rivals[name]
         for name, signal in self._signals.items():
-            if name not in self._sharing and not signal.exponent:
+            if name not in self._sharing and name not in self._absent and not signal.exponent:
                 self._write(signal)
         for name in self._sharing:
             self._rescale(name)
@@ -95,8 +105,8 @@ class Registers:
         words = encode(signal, raw)
         if signal.bits is not None:
             table = self.image.tables[signal.function]
-            held = [table.get(place, 0) for place in range(signal.address, signal.address + len(words))]
-            words = tuple(w | old & ~mask for w, old, mask in zip(words, held, mask_of(signal), strict=True))
+            before = [table.get(place, 0) for place in _places(signal)]
+            words = tuple(w | old & ~mask for w, old, mask in zip(words, before, mask_of(signal), strict=True))
         self.image.write(signal.function, signal.address, words)
 
     def _factor(self, signal: Signal) -> Fraction:
@@ -104,8 +114,8 @@ class Registers:
 
     def _rescale(self, name: str) -> None:
         """Choose the finest exponent with which all that share it fit their registers, and write them all."""
-        sharing = self._sharing[name]
-        for exponent in _exponents(self._signals[name], max(signal.decimals for signal in sharing)):
+        sharing = [signal for signal in self._sharing[name] if signal.id not in self._absent]
+        for exponent in _exponents(self._signals[name], max((s.decimals for s in sharing), default=0)):
             self._values[name] = float(exponent)
             if all(self._fits(signal, exponent) for signal in sharing):
                 break
@@ -122,25 +132,27 @@ class Registers:
 
     def _tell(self, name: str) -> None:
         """Set a status word so that it is good about every value there is, and bad where only it can say so."""
-        telling = self._tellers[name]
+        signal = self._signals[name]
+        telling = [c for c in self._tellers[name] if not self._absent.issuperset(c.of)]
         failing = [self._fails(companion) for companion in telling]
-        held = round(self._values[name]) if math.isfinite(self._values[name]) else 0
-        flags = sum({1 << b for c, bad in zip(telling, failing, strict=True) for b in _bad(c) if bad})
-        clear = held & ~sum({1 << bit for companion in telling for bit in companion.bits})
+        now = held(signal, [self.image.tables[signal.function].get(p, 0) for p in _places(signal)])
+        flags = sum({1 << bit for c, bad in zip(telling, failing, strict=True) for bit in _bad(c) if bad})
+        clear = now & ~sum({1 << bit for companion in telling for bit in companion.bits})
         named = [number for companion in telling for number in companion.values]
-        for number in (held, clear | flags, flags, *(n | flags for n in named), *range(256)):
+        for number in (now, clear | flags, flags, *(n | flags for n in named), *range(256)):
             said = [_word(companion, number) for companion in telling]
             if all((word in BAD_WORDS) if bad else word == "GOOD" for word, bad in zip(said, failing, strict=True)):
                 self._values[name] = float(number)
-                self._write(self._signals[name])
+                self._write(signal)
                 return
 
     def _fails(self, companion: Companion) -> bool:
         """Tell whether one of its values is none and has no other way to say so."""
         words = (*companion.bits.values(), *companion.values.values(), companion.other)
-        lost = [self._signals[name] for name in companion.of if math.isnan(self._values[name])]
+        present = [self._signals[name] for name in companion.of if name not in self._absent]
+        lost = [signal for signal in present if math.isnan(self._values[signal.id])]
         mute = [signal for signal in lost if not signal.sentinels and signal.type not in FLOATS]
-        return bool(mute or len(lost) == len(companion.of)) and any(word in BAD_WORDS for word in words)
+        return bool(mute or len(lost) == len(present)) and any(word in BAD_WORDS for word in words)
 
     def _refresh(self, read: Read) -> None:
         """Move heartbeats and ages on just before they are read."""
@@ -170,6 +182,25 @@ def _grouped(pairs: Iterator[tuple[str, T]]) -> dict[str, list[T]]:
     for name, item in pairs:
         if name:
             found.setdefault(name, []).append(item)
+    return found
+
+
+def _places(signal: Signal) -> range:
+    return range(signal.address, signal.address + signal.registers)
+
+
+def _rivals(profile: Profile) -> dict[str, set[str]]:
+    """Return for each signal those that take bits of the same registers, scales and companions apart."""
+    helpers = {companion.signal for companion in profile.companions}
+    helpers |= {name for signal in profile.signals.values() for name in (signal.exponent, signal.factor)}
+    takers: dict[tuple[int, int], list[tuple[str, int]]] = {}
+    for signal in profile.signals.values():
+        for place, mask in zip(_places(signal), mask_of(signal), strict=True):
+            takers.setdefault((signal.function, place), []).append((signal.id, mask))
+    found: dict[str, set[str]] = {name: set() for name in profile.signals}
+    for sharing in takers.values():
+        for name, mask in sharing if len(sharing) > 1 else ():
+            found[name] |= {other for other, theirs in sharing if other != name and mask & theirs} - helpers
     return found
 
 
