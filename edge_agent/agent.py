@@ -7,6 +7,7 @@ import signal
 import ssl
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import drivers
@@ -21,7 +22,7 @@ from edge_agent.lines import Lines
 from edge_agent.manifest import build_manifest, software
 from edge_agent.marks import Marks
 from edge_agent.page import serve_page
-from edge_agent.parts import build_detector, build_locator, warm_up
+from edge_agent.parts import build_detector, build_locator, look_for_tags, warm_up
 from edge_agent.poll import Poller, Sink
 from edge_agent.seal import PERIOD_S, Codec, Signer, Situation, due, is_urgent, seal_batch, seal_record
 from edge_agent.store import Store
@@ -75,7 +76,7 @@ class Agent:
         watched, own = unpack(self.store.queue.conditions)
         self.own.restore(own)
         self._detector = build_detector(self.manifest, watched, self.store.document("learned"))
-        self._locator = build_locator(config, self.manifest)
+        self._locator = build_locator(config, self.manifest, self.own, self.store.document("inside"))
         self.marks = Marks(config.state, self.point_specs, self.store.document("marks"))
         sink = Sink(self._arrived, self.own.begin, self._end)
         self.uplink = Uplink(identity, key, self.store, clock, sink, tls_context(config))
@@ -96,6 +97,7 @@ class Agent:
         self._nudge = asyncio.Event()
         self._stop = asyncio.Event()
         self.again = False  # begin anew when the run has ended
+        self.config_path = config.folder / "gateway.toml"
 
     @property
     def pollers(self) -> list[Poller]:
@@ -136,7 +138,7 @@ class Agent:
         now_us, last_ms = self.clock.time_us(), self.store.queue.last_t1_ms()
         damaged = await self.store.record_damage()
         self._compare_mark(now_us)
-        await asyncio.to_thread(warm_up, self.manifest)
+        await asyncio.to_thread(warm_up, self.manifest, self._locator)
         if digest(self._body) != self.store.queue.manifest:
             await self._seal_manifest(now_us // 1_000)
         self.own.end_strangers((d.id for d in self.config.devices), (link.id for link in self.config.links), now_us)
@@ -163,6 +165,8 @@ class Agent:
         """Store what the detectors learned, and the number reached."""
         position = self.store.queue.position
         await self.store.put("learned", self._detector.learned())
+        if self._locator is not None:
+            await self.store.put("inside", self._locator.memory())
         self._links |= {p.name: learner.learned() for p in self.pollers if (learner := p.learner()) is not None}
         await self.store.put("links", self._links)
         await self.store.put("mark", {"epoch": position.epoch, "seq": position.seq, "boot": position.boot})
@@ -208,6 +212,8 @@ class Agent:
                 block = _doubted(arrival.block)
                 self.samples += int((block.quality < Quality.BAD).sum())
                 self.collector.add_block(block)
+            elif isinstance(arrival, Event):
+                self.own.begin(arrival)
             elif self._locator is not None:
                 self.collector.add_fixes(self._locator.feed(arrival))
 
@@ -270,6 +276,8 @@ class Agent:
                 log.info("clock %s", event.text)
                 self.own.begin(event)
             await self._seal_marks(now_us // 1_000)
+            if self._locator is not None:
+                self.collector.add_fixes(look_for_tags(self._locator, self.own, now_us))
             block = self.vitals.look()
             if block is not None:
                 self.latest[block.points] = block
@@ -334,10 +342,11 @@ def tls_context(config: Config) -> ssl.SSLContext | None:
     return ssl.create_default_context(cafile=str(config.folder / config.uplink.ca_file))
 
 
-async def work(config: Config, identity: Identity, key: SigningKey) -> int:
+async def work(config: Config, identity: Identity, key: SigningKey, path: Path) -> int:
     """Run one agent; return the exit code. The boundary of the process: whatever a part could not handle ends here."""
     try:
         agent = Agent(config, identity, key, SystemClock())
+        agent.config_path = path
         await agent.run()
     except ConfigError:  # nothing has begun; the command line prints every fault
         raise

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from drivers import Profile, Signal
-from edge_agent.claim import Setting, Target
+import msgspec
+
+from drivers import Profile, Signal, load_profile
+from edge_agent.claim import Setting, Target, target_of
 from edge_agent.config import Config, load_config
 from edge_agent.points import COLUMNS, REQUIRED
 from twin_wire.errors import ConfigError, StoreError
@@ -36,6 +38,34 @@ class Place(NamedTuple):
     roadway: str = ""
     chainage_m: str = ""
     place: str = ""  # of the ruleset: it brings the limits
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One instrument to be added: what it is, where it hangs on a bus, and where it stands in the mine."""
+
+    profile: str
+    device: str
+    unit: int | None = None  # None: as delivered
+    signals: tuple[str, ...] = ()  # none: all measurements
+    name: str = ""
+    period_s: float = 1.0
+    zone: str = ""
+    roadway: str = ""
+    chainage_m: str = ""
+    place: str = ""
+    link: str = ""  # "": the one at `target`, or a new one
+    target: str = ""
+    baud: int = 9600
+    parity: str = "N"
+    stop_bits: int = 1
+    rtu: bool = False
+
+
+class Addition(NamedTuple):
+    """What an order adds: text for gateway.toml, lines for points.csv."""
+
+    tables: str
+    rows: list[dict[str, str]]
 
 
 class Files(NamedTuple):
@@ -66,6 +96,50 @@ def chosen_signals(profile: Profile, wanted: Sequence[str]) -> list[Signal]:
         text = f"{profile.id} means one of {', '.join(rivals[0])} by one register, as the sensor head is"
         raise ConfigError(text, f"choose: --signals {rivals[0][0]}", (("--signals", text),))
     return left
+
+
+def addition(order: Order, config: Config | None) -> Addition:
+    """Return what an order adds to a configuration (None: to an empty folder); ConfigError if it cannot be done."""
+    profile = load_profile(order.profile)
+    signals = chosen_signals(profile, order.signals)
+    rows = point_rows(
+        order.device, signals, Place(order.zone, order.roadway, order.chainage_m, order.place), order.name
+    )
+    known = next((device for device in config.devices if device.id == order.device), None) if config else None
+    if known is not None:  # more points of an instrument that is there
+        if known.profile != order.profile:
+            text = f"{order.device} is a {known.profile}"
+            raise ConfigError(text, "give the new instrument an id of its own", (("device", text),))
+        return Addition("", rows)
+    unit = profile.modbus.unit if order.unit is None else order.unit
+    link, new_link = _link_for(order, config)
+    tables = new_link + device_table(order.device, link, order.profile, unit, order.period_s, order.name)
+    return Addition(tables, rows)
+
+
+def files_with(path: Path, added: Addition, begin: bytes = b"") -> Files:
+    """Return both files with an addition; `begin` is a new gateway.toml where there is none."""
+    before = path.read_bytes() if path.exists() else begin
+    points = path.absolute().parent / _points_name(before)
+    old = points.read_bytes() if points.exists() else b""
+    gap = b"" if before.endswith(b"\n") else b"\n"
+    gateway = before + gap + added.tables.encode() if added.tables else None
+    return Files(gateway, with_rows(old, added.rows))
+
+
+def _link_for(order: Order, config: Config | None) -> tuple[str, str]:
+    """Return the id of the link, and its table if it is new."""
+    target = target_of(order.target) if order.target else None
+    known = link_at(config, target) if config and target else ""
+    if known or target is None:
+        return order.link or known or "bus-1", ""
+    taken = {link.id for link in config.links} if config else set()
+    if order.link in taken:
+        text = f"link {order.link} is at another place than {target}"
+        raise ConfigError(text, "leave the link out", (("link", text),))
+    stem = "bus" if target.port or order.rtu else "tcp"
+    link = order.link or next(f"{stem}-{n}" for n in range(1, 1000) if f"{stem}-{n}" not in taken)
+    return link, link_table(link, target, Setting(order.baud, order.parity, order.stop_bits), rtu=order.rtu)
 
 
 def point_rows(device: str, signals: Sequence[Signal], where: Place, name: str = "") -> list[dict[str, str]]:
@@ -157,11 +231,6 @@ def write_files(path: Path, files: Files) -> list[Path]:
             backups.append(_back_up(target))
         _replace(target, data)
     return backups
-
-
-def points_path(path: Path) -> Path:
-    """Return the points file of a gateway.toml."""
-    return path.absolute().parent / (load_config(path).gateway.points if path.exists() else "points.csv")
 
 
 def _targets(path: Path, files: Files) -> list[tuple[Path, bytes]]:

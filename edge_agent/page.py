@@ -1,8 +1,6 @@
-"""The installer's page on the gateway: reads only, on loopback, or elsewhere behind a PIN with few attempts."""
+"""The installer's page: shows everything, takes orders with a token; on loopback, or elsewhere by TLS behind a PIN."""
 
-import hmac
 import logging
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from edge_agent.bench import Bench
 from edge_agent.config import is_loopback, listen_address
+from edge_agent.door import Door, is_own_name
+from edge_agent.page_orders import AGENT, BENCH, BODY_BYTES_MAX, COOKIE, DOOR, add_orders, commissioning
+from edge_agent.page_tls import fingerprint, page_context
 from edge_agent.status import metrics, status
 
 if TYPE_CHECKING:
     from edge_agent.agent import Agent
 
 STATIC = Path(__file__).parent / "static"
-COOKIE = "edge_page"
 PIN_BYTES_MAX = 256
-ATTEMPTS_MAX = 5  # wrong PINs from anyone, then a pause for everyone: a gateway has one installer
-PAUSE_S = 300.0
-SESSIONS_MAX = 16
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
          ".json": "application/json", ".woff2": "font/woff2", ".png": "image/png", ".ico": "image/x-icon"}  # fmt: skip
 HEADERS = {
@@ -34,45 +32,14 @@ HEADERS = {
 log = logging.getLogger(__name__)
 
 
-class Door:
-    """Who may look: everyone on loopback, elsewhere who knows the PIN; counts wrong attempts."""
-
-    def __init__(self, pin: bytes, now_s: float) -> None:
-        self._pin = pin
-        self._sessions: list[str] = []
-        self._wrong = 0
-        self._closed_until_s = now_s
-
-    def is_open(self, cookie: str) -> bool:
-        """Tell whether a session cookie was given out here."""
-        return not self._pin or any(hmac.compare_digest(cookie, known) for known in self._sessions)
-
-    def wait_s(self, now_s: float) -> float:
-        """Return how long no PIN is looked at, 0 if one may be tried."""
-        return max(0.0, self._closed_until_s - now_s)
-
-    def enter(self, pin: bytes, now_s: float) -> str:
-        """Return a session cookie for the right PIN, "" for a wrong one."""
-        if not hmac.compare_digest(pin.strip(), self._pin):
-            self._wrong += 1
-            if self._wrong >= ATTEMPTS_MAX:
-                self._wrong, self._closed_until_s = 0, now_s + PAUSE_S
-            return ""
-        self._wrong = 0
-        session = secrets.token_urlsafe(24)
-        self._sessions = [*self._sessions[1 - SESSIONS_MAX :], session]
-        return session
-
-
-AGENT: "web.AppKey[Agent]" = web.AppKey("agent")
-DOOR = web.AppKey("door", Door)
-
-
 def make_page(agent: "Agent", pin: bytes) -> web.Application:
-    """Return the page's application; every route answers GET alone, but for the PIN."""
-    app = web.Application(middlewares=[_guard], client_max_size=PIN_BYTES_MAX)
+    """Return the page's application; what is more than looking needs the session's token."""
+    app = web.Application(middlewares=[_guard], client_max_size=BODY_BYTES_MAX)
     app[AGENT] = agent
     app[DOOR] = Door(pin, agent.clock.monotonic_s())
+    app[BENCH] = Bench(agent)
+    app.on_shutdown.append(_close)
+    add_orders(app)
     app.router.add_get("/api/state", _state)
     app.router.add_get("/metrics", _metrics)
     app.router.add_post("/api/pin", _enter)
@@ -80,9 +47,15 @@ def make_page(agent: "Agent", pin: bytes) -> web.Application:
     return app
 
 
+async def _close(app: web.Application) -> None:
+    await app[BENCH].close()
+
+
 @web.middleware
 async def _guard(request: web.Request, handler: "web.Handler") -> web.StreamResponse:  # type: ignore[name-defined]
     door = request.app[DOOR]
+    if not is_own_name(request.host, request.app[AGENT].identity.gateway):
+        raise web.HTTPForbidden(text="use the gateway's address", headers=HEADERS)
     private = request.path.startswith("/api/") or request.path == "/metrics"
     if private and request.path != "/api/pin" and not door.is_open(request.cookies.get(COOKIE, "")):
         raise web.HTTPUnauthorized(text="PIN needed: POST it to /api/pin", headers=HEADERS)
@@ -92,7 +65,10 @@ async def _guard(request: web.Request, handler: "web.Handler") -> web.StreamResp
 
 
 async def _state(request: web.Request) -> web.Response:
-    return web.json_response(status(request.app[AGENT]), headers={"Cache-Control": "no-store"})
+    agent = request.app[AGENT]
+    token = request.app[DOOR].token(request.cookies.get(COOKIE, ""))
+    seen = {**status(agent), "commissioning": commissioning(agent), "csrf": token}
+    return web.json_response(seen, headers={"Cache-Control": "no-store"})
 
 
 async def _metrics(request: web.Request) -> web.Response:
@@ -105,12 +81,14 @@ async def _enter(request: web.Request) -> web.Response:
         raise web.HTTPTooManyRequests(
             text="too many wrong PINs", headers={"Retry-After": str(int(door.wait_s(now_s)) + 1)}
         )
+    if (request.content_length or PIN_BYTES_MAX) > PIN_BYTES_MAX:
+        raise web.HTTPRequestEntityTooLarge(PIN_BYTES_MAX, request.content_length or 0)
     session = door.enter(await request.read(), now_s)
     if not session:
         log.warning("wrong PIN from=%s", request.remote)
         raise web.HTTPForbidden(text="wrong PIN")
     response = web.Response(status=204)
-    response.set_cookie(COOKIE, session, httponly=True, samesite="Strict", path="/")
+    response.set_cookie(COOKIE, session, httponly=True, samesite="Strict", secure=request.secure, path="/")
     return response
 
 
@@ -153,10 +131,14 @@ async def serve_page(agent: "Agent") -> AsyncIterator[None]:
         return
     pin = (agent.config.folder / table.pin_file).read_bytes().strip() if table.pin_file else b""
     assert pin or is_loopback(where[0]), "the configuration was checked"
+    tls = None
+    if not is_loopback(where[0]):
+        tls = page_context(agent.config.state, agent.identity.gateway, where[0])
+        log.info("page certificate sha256=%s", fingerprint(agent.config.state))
     runner = web.AppRunner(make_page(agent, pin), access_log=None, handle_signals=False)
     await runner.setup()
     try:
-        await web.TCPSite(runner, *where).start()
+        await web.TCPSite(runner, *where, ssl_context=tls).start()
         log.info("page listen=%s", table.listen)
     except OSError as error:
         log.warning("no page listen=%s error=%s", table.listen, error)

@@ -4,23 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from drivers import Profile, load_profile
-from edge_agent.claim import Setting, Target, target_of
 from edge_agent.commands.say import say
 from edge_agent.config import Config, load_config
-from edge_agent.mapping import (
-    Files,
-    Place,
-    chosen_signals,
-    device_table,
-    link_at,
-    link_table,
-    new_gateway,
-    point_rows,
-    points_path,
-    with_rows,
-    write_files,
-)
+from edge_agent.mapping import Order, Place, addition, files_with, new_gateway, with_rows, write_files
 from twin_wire.errors import ConfigError
 
 EPILOG = """examples:
@@ -62,56 +48,41 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Show the tables and lines, or write them."""
-    profile = load_profile(given.profile)
-    config = load_config(given.config) if given.config and given.config.exists() else None
-    target = target_of(given.port or given.host) if given.port or given.host else None
-    link, new_link = _link(given, config, target)
-    signals = chosen_signals(profile, [name.strip() for name in given.signals.split(",") if name.strip()])
-    rows = point_rows(given.device, signals, _place(given, config), given.name)
-    unit = profile.modbus.unit if given.unit is None else given.unit
-    tables = new_link + device_table(given.device, link, given.profile, unit, given.period, given.name)
-    if not given.config:
+    path: Path | None = given.config
+    config = load_config(path) if path and path.exists() else None
+    place = _place(given, config)
+    order = Order(
+        profile=given.profile,
+        device=given.device,
+        unit=given.unit,
+        signals=tuple(name.strip() for name in given.signals.split(",") if name.strip()),
+        name=given.name,
+        period_s=given.period,
+        **place._asdict(),
+        link=given.link,
+        target=given.port or given.host,
+        baud=given.baud,
+        parity=given.parity,
+        stop_bits=given.stop_bits,
+        rtu=given.rtu,
+    )
+    added = addition(order, config)
+    if path is None:
         say("# gateway.toml")
-        say(tables)
+        say(added.tables)
         say("# points.csv")
-        say(with_rows(b"", rows).decode().rstrip("\n"))
+        say(with_rows(b"", added.rows).decode().rstrip("\n"))
         return 0
-    _write(given, profile, tables, rows)
-    return 0
-
-
-def _write(given: argparse.Namespace, profile: Profile, tables: str, rows: list[dict[str, str]]) -> None:
-    path: Path = given.config
-    if path.exists():
-        before = path.read_bytes()
-    elif given.gateway and given.site:
-        before = new_gateway(given.gateway, given.site)
-    else:
+    if not path.exists() and not (given.gateway and given.site):
         text = f"{path} is not there"
         raise ConfigError(text, "to begin a folder give --gateway ID and --site ID", ((str(path), text),))
-    points = points_path(path)
-    old = points.read_bytes() if points.exists() else b""
-    gap = b"" if before.endswith(b"\n") else b"\n"
-    backups = write_files(path, Files(before + gap + tables.encode(), with_rows(old, rows)))
-    say(f"added {given.device} ({profile.id}) with {len(rows)} point(s): {', '.join(row['point'] for row in rows)}")
+    backups = write_files(path, files_with(path, added, new_gateway(given.gateway, given.site)))
+    points = ", ".join(row["point"] for row in added.rows)
+    say(f"added {given.device} ({given.profile}) with {len(added.rows)} point(s): {points}")
     for backup in backups:
         say(f"kept {backup}")
     say(f"next: edge-agent check {path}")
-
-
-def _link(given: argparse.Namespace, config: Config | None, target: Target | None) -> tuple[str, str]:
-    """Return the id of the link, and its table if it is new."""
-    known = link_at(config, target) if config and target else ""
-    if known or target is None:
-        return given.link or known or "bus-1", ""
-    taken = {link.id for link in config.links} if config else set()
-    if given.link in taken:
-        text = f"link {given.link} is at another place than {target}"
-        raise ConfigError(text, "leave --link out", (("--link", text),))
-    stem = "bus" if target.port or given.rtu else "tcp"
-    link = given.link or next(f"{stem}-{n}" for n in range(1, 1000) if f"{stem}-{n}" not in taken)
-    setting = Setting(given.baud, given.parity, given.stop_bits)
-    return link, link_table(link, target, setting, rtu=given.rtu)
+    return 0
 
 
 def _place(given: argparse.Namespace, config: Config | None) -> Place:

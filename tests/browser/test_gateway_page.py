@@ -16,8 +16,9 @@ from playwright.sync_api import Browser, Page, expect
 from edge_agent.agent import Agent
 from edge_agent.clock import SystemClock
 from edge_agent.config import load_config
+from edge_agent.door import ATTEMPTS_MAX
 from edge_agent.identity import enroll, load_identity, voucher_from
-from edge_agent.page import ATTEMPTS_MAX, STATIC, make_page
+from edge_agent.page import STATIC, make_page
 from hardware_sim.__main__ import PROFILES
 from hardware_sim.demo_page import Door
 from hardware_sim.demo_parts import Relay, free_port

@@ -11,9 +11,10 @@ from aiohttp import web
 from edge_agent.agent import Agent
 from edge_agent.clock import SystemClock
 from edge_agent.config import load_config
+from edge_agent.door import ATTEMPTS_MAX
 from edge_agent.health import point_id
 from edge_agent.identity import enroll, load_identity, voucher_from
-from edge_agent.page import ATTEMPTS_MAX, make_page
+from edge_agent.page import make_page
 from tests.support.gateway_folder import write_folder
 from tests.support.vouchers import voucher_line
 
