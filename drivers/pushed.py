@@ -27,7 +27,7 @@ from drivers.link import (
     poll_groups,
 )
 from drivers.ports import address_of, line_of, listener_of, split_port
-from twin_wire.errors import ConfigError, LinkError
+from twin_wire.errors import ConfigError, DeviceError, LinkError
 from twin_wire.readings import Block, Quality
 
 
@@ -92,6 +92,7 @@ class Dialect(NamedTuple):
     stream: Callable[[float], Stream]  # from the time of one character
     arrivals: Callable[[str, Sequence[Heard]], list[Arrival]]  # of one device
     measure: Callable[[Sequence[Heard]], Mapping[str, float]]  # value of every signal, NaN for none
+    fault: Callable[[Sequence[Heard]], LinkError | None] = lambda _frames: None  # a DeviceError if nothing works
 
 
 class ListenOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -230,6 +231,10 @@ class PushedSource:
                 raise LinkError(f"{self.group.device}: no frame came", self._dialect.hint)
             again_s = self._say()
         self._newest = frames[-1]
+        self.fault = self._dialect.fault(frames)
+        if isinstance(self.fault, DeviceError):
+            self.stats.exceptions += 1
+            raise self.fault
         self.stats.scans += 1
         return self._arrivals(frames)
 
