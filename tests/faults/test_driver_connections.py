@@ -1,6 +1,8 @@
 """Connections that are cut, half open, dead behind a gateway or made by the device: found in seconds, then mended."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -188,3 +190,27 @@ def test_a_device_whose_certificate_is_not_the_one_named_is_not_read(tmp_path: P
     with pytest.raises(ConfigError) as caught:
         check_options("modbus-tls", {"host": "a", "ca_file": "/nowhere.pem", "cert_file": str(ours)})
     assert [path for path, _ in caught.value.faults] == ["ca_file", "key_file"]
+
+
+def through_a_cut_cable(timeout_s: float) -> list[float]:
+    """Return seconds until the connection is given up, until values come again, and connections made."""
+    own_network = ["unshare", "-rn"]
+    if subprocess.run([*own_network, "ip", "link", "set", "lo", "up"], capture_output=True, check=False).returncode:
+        pytest.skip("needs unshare and ip, and leave to make a network namespace")
+    command = [*own_network, sys.executable, "-m", "tests.support.dropped_packets", str(timeout_s)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return [float(word) for word in done.stdout.split()]
+
+
+def test_packets_that_vanish_are_found_out_by_three_silent_questions() -> None:
+    given_up_s, back_s, connections = through_a_cut_cable(0.3)
+    assert given_up_s < 3.0
+    assert back_s < 3.0
+    assert connections == 2
+
+
+@pytest.mark.long
+def test_with_a_slow_device_the_kernel_finds_out_that_packets_vanish() -> None:
+    given_up_s, _, connections = through_a_cut_cable(120.0)
+    assert given_up_s < 15.0
+    assert connections == 2
