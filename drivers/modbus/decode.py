@@ -117,7 +117,9 @@ def _format(columns: list[int], fields: list[Field]) -> _Format:
     for field in fields:
         order = [0] if kind == "bit" else BIG_ENDIAN_BYTES[field.signal.order](size)
         gather += [field.offset + part * size + place for part in range(parts) for place in reversed(order)]
-    grid = [0.0 if field.raw or not _leaves_grid(field.signal) else _grid(field.signal) for field in fields]
+    grid = [
+        0.0 if field.raw or not _leaves_grid(field.signal) else 10.0**field.signal.point_decimals for field in fields
+    ]
     most = max(len(signal.sentinels) for signal in signals)
     mask = (1 << (size * 8)) - 1
     moved = [(signal.offset, signal.numerator, signal.denominator) for signal in signals]
@@ -139,11 +141,6 @@ def _format(columns: list[int], fields: list[Field]) -> _Format:
         .astype(np.uint64),
         np.array([[place < len(signal.sentinels) for place in range(most)] for signal in signals], np.bool_),
     )
-
-
-def _grid(signal: Signal) -> float:
-    tens = signal.decimals < 0 and signal.point_decimals == 0
-    return float(10.0 ** (signal.decimals if tens else signal.point_decimals))
 
 
 def _leaves_grid(signal: Signal) -> bool:
@@ -261,7 +258,7 @@ def _scales(fields: Sequence[Field]) -> _Scales | None:
         np.array(columns, np.intp),
         np.array([place_of.get(s.exponent, missing) if s.exponent else -1 for s in signals], np.intp),
         np.array([place_of.get(s.factor, missing) if s.factor else -1 for s in signals], np.intp),
-        np.array([[0.0 if fields[c].raw else _grid(s)] for c, s in zip(columns, signals, strict=True)]),
+        np.array([[0.0 if fields[c].raw else 10.0**s.point_decimals] for c, s in zip(columns, signals, strict=True)]),
     )
 
 
