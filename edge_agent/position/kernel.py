@@ -15,13 +15,25 @@ from numpy.typing import NDArray
 from edge_agent.detect.compiled import jit
 from edge_agent.position.field import Map
 from edge_agent.position.likelihood import CORNER_M, LOSS_PER_DECADE_DB, RANGE, STRENGTH, SURE_DB, expected_dbm, log_row
-from edge_agent.position.motion import BRANCHES, HYPOTHESES, POINTS, State, away, lay_prior, predict, spread_out, xyz_of
+from edge_agent.position.motion import (
+    BRANCHES,
+    HYPOTHESES,
+    PIECES,
+    POINTS,
+    State,
+    away,
+    lay_prior,
+    predict,
+    spread_out,
+    xyz_of,
+)
 
 Array = NDArray[Any]  # the dtypes are in each docstring
 
 LEVELS = 5
 FINE = 0.5  # points lie closer than this share of the sharpest sigma
 FAINT, FAINT_MAX = 1e-5, 1e-3  # of the highest point: not laid finer; ten times more at each level
+GAP_POINTS = 3  # so many faint points part a stretch
 VALLEY = 0.05  # two peaks with less than this between them are two hypotheses
 STILL_M = 0.03
 ELSEWHERE = 5.0  # log likelihood by which another place has to be better
@@ -144,9 +156,26 @@ def keep_best(state: State, slot: int, found: Array, n: int) -> None:
 
 
 @jit
+def finer(piece: Array, pieces: int, mass: Array, faint: float, fresh: Array) -> int:
+    """Write the stretches where the mass is not faint into piece, parted by gaps; return their number."""
+    n = 0
+    for p in range(pieces):
+        step, start, begin, last = (piece[p, 2] - piece[p, 1]) / POINTS, piece[p, 1], -1, -1
+        for i in range(POINTS + 1):
+            if i < POINTS and mass[p, i] > faint:
+                begin, last = i if begin < 0 else begin, i
+            elif begin >= 0 and (i == POINTS or i - last > GAP_POINTS) and n < PIECES:
+                fresh[n, 0] = piece[p, 0]
+                fresh[n, 1], fresh[n, 2] = start + max(begin - 1, 0) * step, start + min(last + 2, POINTS) * step
+                n, begin = n + 1, -1
+    piece[:n] = fresh[:n]
+    return n
+
+
+@jit
 def lay_points(
     site: Map, state: State, rows: Rows, first: int, last: int, slot: int, branch: Array, branches: int, piece: Array,
-    point: Array, mass: Array,
+    fresh: Array, point: Array, mass: Array,
 ) -> int:  # fmt: skip
     """Lay points over all stretches, finer until they resolve the sharpest row; return the stretches left."""
     pieces = spread_out(site, branch, branches, piece)
@@ -161,30 +190,14 @@ def lay_points(
             lay_prior(site, branch, branches, roadway, start, step, point[p])
             best = max(best, weigh(site, rows, first, last, state.bias[slot], roadway, start, step, point[p], mass[p]))
             coarse |= step > fine
-        left, faint = 0, min(FAINT * 10.0**level, FAINT_MAX)
         for p in range(pieces):
-            low, high = POINTS, -1
             for i in range(POINTS):
-                height = math.exp(max(mass[p, i] - best, -700.0))
-                mass[p, i] = height * (piece[p, 2] - piece[p, 1]) / POINTS if height > 1e-12 else 0.0
-                if height > faint:
-                    low, high = min(low, i), i
-            if high < 0:
-                continue
-            step, start = (piece[p, 2] - piece[p, 1]) / POINTS, piece[p, 1]
-            if coarse and level < LEVELS - 1:
-                low, high = max(low - 1, 0), min(high + 1, POINTS - 1)
-                piece[left, 0], piece[left, 1], piece[left, 2] = (
-                    piece[p, 0],
-                    start + low * step,
-                    start + (high + 1) * step,
-                )
-            elif left < p:
-                piece[left], point[left], mass[left] = piece[p], point[p], mass[p]
-            left += 1
-        pieces = left
-        if not coarse:
+                mass[p, i] = math.exp(mass[p, i] - best) if mass[p, i] > best - 28.0 else 0.0
+        if not coarse or level == LEVELS - 1:
             break
+        pieces = finer(piece, pieces, mass, min(FAINT * 10.0**level, FAINT_MAX), fresh)
+    for p in range(pieces):
+        mass[p] *= (piece[p, 2] - piece[p, 1]) / POINTS
     return pieces
 
 
@@ -238,13 +251,14 @@ def sigma_of(site: Map, state: State, slot: int) -> float:
 def track(site: Map, state: State, jobs: Jobs, rows: Rows, work: tuple[Array, ...], out: Array) -> None:
     """Take the steps of all jobs; write roadway, chainage, x, y, z, sigma after each into out float64 [J, 6].
 
-    `work` is scratch: branch [BRANCHES, 7], piece [PIECES, 3], point [PIECES, POINTS, 3], mass [PIECES, POINTS].
+    `work` is scratch: branch [BRANCHES, 7], piece and fresh [PIECES, 3], point [PIECES, POINTS, 3], mass [PIECES,
+    POINTS].
     """
-    branch, piece, point, mass = work
+    branch, piece, fresh, point, mass = work
     for j in range(jobs.slot.size):
         slot, first, last = jobs.slot[j], jobs.first[j], jobs.first[j + 1]
         branches = predict(site, state, slot, jobs.step_s[j], branch)
-        pieces = lay_points(site, state, rows, first, last, slot, branch, branches, piece, point, mass)
+        pieces = lay_points(site, state, rows, first, last, slot, branch, branches, piece, fresh, point, mass)
         n = gather(piece, pieces, point, mass, branch)
         if n:
             keep_best(state, slot, branch, n)

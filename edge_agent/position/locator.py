@@ -10,7 +10,7 @@ from edge_agent.position.field import Field
 from edge_agent.position.gates import Gates, Passage
 from edge_agent.position.likelihood import PRESENCE, RANGE, STRENGTH
 from edge_agent.position.plane import Plane
-from edge_agent.position.presence import Presence
+from edge_agent.position.presence import RULES, Presence
 from edge_agent.position.rows import Fix, to_fixes
 from edge_agent.position.satellite import Satellite
 from edge_agent.position.sightings import Strengths
@@ -31,7 +31,12 @@ OPEN_KINDS = ("surface", "pond", "chamber")
 
 
 class Locator:
-    """Places tags on one structure; memory is bounded by the tags there can be."""
+    """Places tags on one structure; memory is bounded by the tags there can be.
+
+    `active` are the (rule, point) of conditions that were active before a restart, `memory` what `memory()` gave.
+    """
+
+    conditions = frozenset(RULES)  # the rules of events that last; all others are for the record
 
     def __init__(
         self, structure: Structure, manifest: Manifest, active: Collection[tuple[str, str]] = (),
@@ -86,6 +91,11 @@ class Locator:
     def memory(self) -> dict[str, Any]:
         """Return what has to survive a restart, JSON-able: who is inside the gates."""
         return self._gates.memory()
+
+    def warm_up(self) -> None:
+        """Let the filter be compiled, on tracks that are thrown away."""
+        if self._field.anchors and len(self._field.sample_m):
+            Tracks(self._field).step([Epoch("tag-0", 1, [Heard(RANGE, 0, 1.0, 1.0, 1)])])
 
     def _given(self) -> Fixes:
         rows, self._waiting = self._waiting, []

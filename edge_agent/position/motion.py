@@ -92,13 +92,17 @@ def predict(site: Map, state: State, slot: int, dt: float, branch: Array) -> int
 
 @jit
 def put_piece(piece: Array, n: int, roadway: int, low: float, high: float) -> int:
-    """Add a stretch of roadway to piece float64 [PIECES, 3], joined with what is there of it; return their number."""
+    """Add a stretch of roadway to piece float64 [PIECES, 3], joined with those it overlaps; return their number."""
     if high <= low:
         return n
-    for p in range(n):
-        if piece[p, 0] == roadway:
-            piece[p, 1], piece[p, 2] = min(piece[p, 1], low), max(piece[p, 2], high)
-            return n
+    p = 0
+    while p < n:
+        if piece[p, 0] == roadway and piece[p, 1] <= high and piece[p, 2] >= low:
+            low, high = min(piece[p, 1], low), max(piece[p, 2], high)
+            n -= 1
+            piece[p] = piece[n]
+        else:
+            p += 1
     if n < PIECES:
         piece[n, 0], piece[n, 1], piece[n, 2] = roadway, low, high
         n += 1

@@ -1,7 +1,7 @@
 """Who is in which zone: entry and exit with hysteresis, too many, lost tags, and gates against beacons, as events."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edge_agent.position.gates import Gates, Passage
 from edge_agent.position.rows import Fix
@@ -226,8 +226,3 @@ def _chain(zones: tuple[Zone, ...], index: int) -> Iterable[int]:
     while zones[index].parent:
         index = by_id[zones[index].parent]
         yield index
-
-
-def active_of(documents: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Return (rule, point) of the conditions found here, of those that were active before a restart."""
-    return [(d["rule"], d["point"]) for d in documents if d["rule"] in RULES]

@@ -76,6 +76,7 @@ class Tracks:
         self._work = (
             np.zeros((BRANCHES, 7)),
             np.zeros((PIECES, 3)),
+            np.zeros((PIECES, 3)),
             np.zeros((PIECES, POINTS, 3)),
             np.zeros((PIECES, POINTS)),
         )

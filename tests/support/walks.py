@@ -1,6 +1,6 @@
 """People and vehicles walking a mine drawn here, and what each kind of positioning source would hear of them.
 
-Written apart from the estimator: its own geometry, its own error models (devices.md section 3).
+Written apart from the estimator: its own geometry, its own motion, its own errors.
 """
 
 import math
@@ -128,7 +128,9 @@ class _Walker:
         over = -self.s if self.s < 0 else self.s - LENGTH[self.edge]
         exits = [n for n, e in enumerate(EDGES) if here in (e.start, e.end) and n != self.edge]
         if not exits:
-            self.way, self.s = -self.way, (over if self.s < 0 else LENGTH[self.edge] - over)
+            self.way, self.s = -self.way, 0.0 if self.s < 0 else float(LENGTH[self.edge])
+            if self.vehicle:  # people turn on the spot
+                self.speed, self.aim, self.left = 0.0, 0.0, 10.0
             return
         self.edge = int(self.rng.choice(exits))
         begins = EDGES[self.edge].start == here
