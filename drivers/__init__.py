@@ -75,6 +75,7 @@ DRIVERS = {
     "modbus-udp": "drivers.modbus_udp",
     "modbus-ascii": "drivers.modbus_ascii",
     "modbus-dial-in": "drivers.modbus_dial_in",
+    "modbus-tap": "drivers.modbus_tap",
     "linktrack": "drivers.linktrack",
     "ascii-line": "drivers.ascii_line",
     "kj-file": "drivers.kj_file",

@@ -13,7 +13,7 @@ from drivers.modbus.tap_doubt import Ask, Order, UnitMemory
 from drivers.modbus.tap_frames import Expected, Frame, Junk, Splitter
 
 ANSWER_S_MAX = 180.0  # the slowest instrument known takes 120 s
-CONFIRM_S = 0.05  # a silence after an answer that says as much as a whole frame
+CONFIRM_S = 0.03  # a silence after an answer that says as much as a whole frame
 POLLS_MAX = 1024  # different questions; more are counted, not remembered
 WRITES_MAX = 256
 QUESTION_BYTES_MIN, QUESTION_BYTES_MAX = 5, 11  # what a damaged question still looks like
