@@ -11,7 +11,11 @@ from importlib import import_module
 from pathlib import Path
 
 from hardware_sim.control import serve
+from hardware_sim.kj_files import STYLES
+from hardware_sim.kj_host import FAULTS
+from hardware_sim.kj_site import serve as kj_serve
 from hardware_sim.scenarios import SCENARIOS
+from hardware_sim.served import Served
 from hardware_sim.simulator import Options, Simulator
 from hardware_sim.site import Site, SiteOptions, build_site, write_site
 from twin_wire.errors import ConfigError, Error
@@ -58,9 +62,33 @@ def run_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def serve_config_command(options: argparse.Namespace) -> int:
+    """Serve the devices of any gateway.toml until SIGINT or SIGTERM."""
+    options.dir.mkdir(parents=True, exist_ok=True)
+    served = Served(options.config, options.dir, options.profiles, options.seed)
+
+    async def serve_all() -> None:
+        task = asyncio.create_task(served.run())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        print(f"simulated devices: {sum(len(line.units) for line in served.lines.values())}", flush=True)
+        for name in served.missing:
+            print(f"  not simulated: {name}", flush=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(serve_all())
+    return 0
+
+
 def demo_command(options: argparse.Namespace) -> int:
     """Start the whole product around the simulator and tell its story."""
     return int(import_module("hardware_sim.demo").run(options))
+
+
+def kj_host_command(options: argparse.Namespace) -> int:
+    """Drop files of a KJ host until SIGINT or SIGTERM."""
+    return asyncio.run(kj_serve(options))
 
 
 def _hurry() -> None:
@@ -127,6 +155,22 @@ def _parser() -> argparse.ArgumentParser:
     site = commands.add_parser("site", help="write gateway.toml, points.csv and structure.json only")
     _add_site_arguments(site)
     site.set_defaults(command=site_command)
+    served = commands.add_parser("serve-config", help="serve the devices of any gateway.toml, with values that move")
+    served.add_argument("config", type=Path, help="gateway.toml")
+    served.add_argument("--dir", type=Path, required=True, help="folder for the ports and served.json")
+    served.add_argument("--profiles", type=Path, default=PROFILES, help="folder of device profiles")
+    served.add_argument("--seed", type=int, default=1, help="same seed, same values (default 1)")
+    served.set_defaults(command=serve_config_command)
+    host = commands.add_parser("kj-host", help="drop files of a coal mine's monitoring host into a folder")
+    host.add_argument("--dir", type=Path, required=True, help="folder to write: inbox and a gateway's configuration")
+    host.add_argument("--seed", type=int, default=1, help="same seed, same mine (default 1)")
+    host.add_argument("--dialect", choices=STYLES, default="mt-1201", help="how the host writes (default mt-1201)")
+    host.add_argument("--period", type=float, default=20.0, help="seconds between files of sensors (default 20)")
+    host.add_argument("--people-period", type=float, default=60.0, help="seconds between files of people (default 60)")
+    host.add_argument("--page", default="127.0.0.1:8765", help="where the gateway's own page listens")
+    host.add_argument("--order", action="append", default=[], metavar="KIND[,FILE[,TIMES[,AMOUNT[,POINT]]]]",
+                      help=f"a fault on the next file: {', '.join(FAULTS)}")  # fmt: skip
+    host.set_defaults(command=kj_host_command)
     demo = commands.add_parser("demo", help="simulator, server and agent together, with a story")
     demo.add_argument("--dir", type=Path, default=None, help="data folder (default a fresh one)")
     demo.add_argument("--seed", type=int, default=1, help="same seed, same mine (default 1)")
