@@ -153,9 +153,7 @@ class Bus:
             self._send(frame, "write")
 
 
-def scene(
-    seed: int, transactions: int, rates: Rates, blocks: tuple[Read, ...] = BLOCKS, pause_s: float = 0.6
-) -> Scene:
+def scene(seed: int, transactions: int, rates: Rates, blocks: tuple[Read, ...] = BLOCKS, pause_s: float = 0.6) -> Scene:
     """Return what happens on a line with that seed."""
     rng = random.Random(seed)
     bus = Bus(rng, rates, blocks, pause_s)
