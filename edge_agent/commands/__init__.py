@@ -25,5 +25,6 @@ COMMANDS = (
     Row("doctor", "edge_agent.commands.doctor", "look at ports, permissions, clock, disk, keys and server"),
     Row("enroll", "edge_agent.commands.enroll", "make this gateway's key from a voucher; needs no link"),
     Row("mark", "edge_agent.commands.mark", "log that a point is being calibrated or is bypassed"),
+    Row("simulate", "edge_agent.commands.simulate", "run this very configuration against simulated devices"),
     Row("run", "edge_agent.commands.run", "poll, seal and send until SIGTERM or Ctrl-C"),
 )
