@@ -15,6 +15,7 @@ from twin_wire.readings import Quality
 
 CLOCK_US_MAX = 300_000_000  # further behind ours than this, and one of the clocks is wrong or the delivery was held up
 GAP_PERIODS = 1.5  # between two files: more, and one is missing
+STEP_FILES, STEP_PERIODS = 3, 3.0  # so many old files, and no new one for so long: the host's clock went back
 STALLED_PERIODS, STALLED_US_MIN = 10.0, 300_000_000
 TIMES_KEPT = 64  # per point: a record's time is handed over once
 DEFINITIONS_MAX = 50_000
@@ -38,7 +39,7 @@ FAULTS = {
     "old": "older than backlog_h: put away unread",
     "late": "a file older than the newest one: history, not the present",
     "missing": "files that should have come between two others",
-    "clock": "the newest file is more than five minutes behind",
+    "clock": "the host's clock is more than five minutes behind, or went back",
     "stranger": "a file with none of the points of this link",
     "absent": "a point that is not in a file",
     "stalled": "a point whose time does not go on",
@@ -118,6 +119,8 @@ class Host:
         self._codes = {want.code: want for want in self._wanted.get("CDSS", []) if want.what != "state"}
         self._units, self._by_file_time = units, by_file_time
         self._newest: dict[tuple[str, Kind], int] = {}
+        self._fresh_us: dict[tuple[str, Kind], int] = {}  # when the newest came
+        self._late_run: dict[tuple[str, Kind], int] = {}  # older ones since
         self._last_us: dict[str, int] = {}
         self._times: dict[str, deque[int]] = {}
         self._name_marks: dict[str, int] = {}
@@ -132,13 +135,13 @@ class Host:
         """Return the rows of a file, None if it has nothing to do with this link; `newest`: no younger one waits."""
         name, key = file.name.text, (file.name.mine, file.name.kind)
         before = self._newest.get(key)
-        late = before is not None and file.time_us < before
+        late = before is not None and file.time_us < before and not self._has_stepped_back(file, now_us)
         if file.bad:
             self.note("bad_record", f"{file.bad} in {name}", count=file.bad)
         if late:
             self.note("late", name)
         else:
-            self._newest[key] = file.time_us
+            self._newest[key], self._fresh_us[key], self._late_run[key] = file.time_us, now_us, 0
             self._look_for_gap(file, before)
         live = (
             file.name.kind != "CDDY"
@@ -152,6 +155,24 @@ class Host:
         if rows is not None and doubted:
             rows = [row._replace(quality=max(row.quality, Quality.CLOCK_UNSURE)) for row in rows]
         return rows
+
+    def _has_stepped_back(self, file: HostFile, now_us: int) -> bool:
+        """Tell whether a file older than the newest is the present: only such files come, so the host's clock was set.
+
+        Otherwise nothing would be watched until the host's clock is where it had been.
+        """
+        key = (file.name.mine, file.name.kind)
+        wanted = self._wanted.get(file.name.kind, [])
+        self._late_run[key] = self._late_run.get(key, 0) + 1
+        period_s = min((want.period_s for want in wanted), default=0.0)
+        quiet = now_us - self._fresh_us.get(key, now_us) > STEP_PERIODS * period_s * 1e6
+        if self._late_run[key] < STEP_FILES or not quiet or not period_s:
+            return False
+        self.note("clock", f"the host's clock went back: only files older than the newest come, now {file.name.text}")
+        for want in wanted:
+            self._last_us.pop(want.point, None)
+            self._times.pop(want.point, None)
+        return True
 
     def _rows(self, file: HostFile, late: bool) -> list[Row] | None:
         wanted = self._wanted.get(file.name.kind, [])

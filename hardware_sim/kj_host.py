@@ -44,7 +44,7 @@ SENSORS = (
     Sensor("001A04", 3, "MN", "温度", "℃", -10, 60, _ANALOGUE, "1101工作面", "temperature.face", "temperature"),
     Sensor("002A01", 2, "MN", "风速", "m/s", 0, 15, _ANALOGUE, "总回风", "wind.return-shaft", "wind_speed"),
     Sensor("002A02", 12, "MN", "氧气", "%", 0, 25, _ANALOGUE, "1101工作面", "o2.face", "o2"),
-    Sensor("002A03", 14, "MN", "粉尘", "mg/m³", 0, 1000, _ANALOGUE, "1101工作面", "dust.face", "dust"),
+    Sensor("002A03", 14, "MN", "粉尘", "mg/m3", 0, 1000, _ANALOGUE, "1101工作面", "dust.face", "dust"),
     Sensor("002A04", 5, "MN", "风压", "kPa", 0, 5, _ANALOGUE, "风门1", "door.1.pressure", "wind_pressure"),
     Sensor("003D01", 1001, "KG", "局扇", "", 0, 1, _SWITCH, "掘进A", "fan.a.on", "local_fan"),
     Sensor("003D02", 1002, "KG", "风门", "", 0, 1, ("开", "关"), "风门1甲", "door-1a", "air_door"),

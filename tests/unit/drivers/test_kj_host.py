@@ -196,6 +196,30 @@ def test_a_host_far_behind_makes_its_newest_values_unsure_of_their_time() -> Non
     assert one.faults == {"clock": 1}
 
 
+def test_a_host_whose_clock_was_set_back_is_watched_again_after_three_files() -> None:
+    one = host(("ch4", f"ch4:{CH4}"))
+    define(one, defined(CH4, "0001", "%CH4"))
+    take(one, "CDSS", text(NOW, reading(CH4, "0.4", NOW)), NOW)
+    late = []
+    for n in range(1, 6):
+        back = NOW - 3600 + n * PERIOD_S
+        [row] = take(one, "CDSS", text(back, reading(CH4, "1.6", back)), back, now_s=NOW + n * PERIOD_S) or []
+        late.append((row.late, row.quality))
+    assert late == [(True, Quality.GOOD)] * 3 + [(False, Quality.CLOCK_UNSURE)] * 2
+    assert one.faults["clock"] == 3
+    assert one.faults["late"] == 3
+
+
+def test_old_files_sent_again_beside_new_ones_stay_history() -> None:
+    one = host(("ch4", f"ch4:{CH4}"))
+    define(one, defined(CH4, "0001", "%CH4"))
+    for n in range(8):
+        for at in (NOW + n * PERIOD_S, NOW - 3600 + n * PERIOD_S):
+            now_s = NOW + n * PERIOD_S
+            [row] = take(one, "CDSS", text(at, reading(CH4, "0.4", at)), at, now_s) or []
+            assert row.late == (at < now_s)
+
+
 def test_people_are_counted_by_card_and_area_and_only_those_inside() -> None:
     one = host(("all", "headcount"), ("area", f"area_headcount:{MINE}0002"))
     area = f"{MINE}0002"
