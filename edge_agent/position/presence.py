@@ -76,6 +76,8 @@ class Presence:
         self._tags[fix.tag] = _Tag(fix, zone, turned_us, devices)
         self._moved(fix.tag, held.zone if held else -1, zone, fix.time_us)
         self._end("tag_lost", fix.tag, fix.time_us, {"heard": 1.0})
+        if not any(self._structure.zones[z].restricted for z in self._above(zone)):
+            self._end("zone_restricted", fix.tag, fix.time_us, {})
         return fix
 
     def last(self, tag: str) -> Fix | None:
@@ -178,8 +180,6 @@ class Presence:
             spec = self._structure.zones[zone]
             if spec.restricted or spec.headcount_max:
                 self._record("zone_exit", tag, time_us, {}, f"{tag} left {spec.id}")
-            if spec.restricted and not any(self._structure.zones[z].restricted for z in self._above(new)):
-                self._end("zone_restricted", tag, time_us, {})
         for zone in (z for z in self._above(new) if z not in self._above(old)):
             spec = self._structure.zones[zone]
             if spec.restricted or spec.headcount_max:
