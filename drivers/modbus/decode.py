@@ -50,13 +50,12 @@ class _Format(NamedTuple):
     gather: NDArray[np.intp]  # [K * parts * size] bytes, least significant first
     kind: str  # numpy type, "bit" for bits, "bcd" for decimal digits
     size: int  # bytes of one part
-    shifts: tuple[Integers, Integers] | None  # [K] up, then down: what is left is the field of bits
-    weights: NDArray[np.int64] | None  # [K, parts]
-    moves: tuple[Values, Values] | None  # [K] add, then multiply by
-    scale: Values  # [K] divide by
+    shifts: tuple[Integers, Integers] | None  # [K, 1] up, then down: what is left is the field of bits
+    weights: NDArray[np.int64] | None  # [K, parts, 1]
+    moves: tuple[Values, Values] | None  # [K, 1] add, then multiply by
+    scale: Values | float  # [K, 1] divide by, or what all have
     exact: list[tuple[int, int, int]]  # [K] the three as whole numbers, empty if a double always holds the result
-    grid: Values  # [K] 10**decimals to round to, 0 leaves the number alone
-    rounds: bool  # whether any is above 0
+    grid: Values | float  # [K, 1] 10**decimals to round to, 0 leaves the number alone; or what all have
     sentinels: NDArray[np.uint64]  # [K, S] raw patterns, filled up with 0
     in_use: NDArray[np.bool_]  # [K, S] which of them are meant
 
@@ -92,17 +91,19 @@ class Decoder:
         """Return value and quality [C, T] of scans [T, bytes]; a bad sample holds the canonical NaN."""
         value = np.empty((self._columns, scans.shape[0]))
         quality = np.zeros(value.shape, np.uint8)
+        by_byte = np.ascontiguousarray(scans.T)
         with np.errstate(invalid="ignore", over="ignore"):  # a signalling NaN, a float near the end of its scale
             for form in self._formats:
-                numbers, wrong = _numbers(form, scans)
-                value[form.columns] = numbers.T
+                numbers, wrong = _numbers(form, by_byte)
+                value[form.columns] = numbers
                 if wrong is not None:
-                    quality[form.columns] = wrong.T
+                    quality[form.columns] = wrong
             if self._scales is not None:
                 _apply_scales(self._scales, value, quality)
         if self._has_range:
-            quality[value > self._high] = OVER_RANGE
-            quality[value < self._low] = UNDER_RANGE
+            over, under = value > self._high, value < self._low
+            if over.any() or under.any():
+                quality[over], quality[under] = OVER_RANGE, UNDER_RANGE
             if self._scales is not None:
                 _distrust_scales(self._scales, value, quality)
         return value, quality
@@ -123,24 +124,27 @@ def _format(columns: list[int], fields: list[Field]) -> _Format:
     most = max(len(signal.sentinels) for signal in signals)
     mask = (1 << (size * 8)) - 1
     moved = [(signal.offset, signal.numerator, signal.denominator) for signal in signals]
-    moves = np.array([(float(add), float(times)) for add, times, _ in moved]).T
+    moves = np.array([(float(add), float(times)) for add, times, _ in moved]).T[:, :, None]
     return _Format(
         np.array(columns, np.intp),
         np.array(gather, np.intp),
         kind,
         size,
         _shifts(signals, bits, kind),
-        np.array([signal.weights for signal in signals], np.int64) if signals[0].weights else None,
+        np.array([signal.weights for signal in signals], np.int64)[:, :, None] if signals[0].weights else None,
         (moves[0], moves[1]) if any(move[:2] != (0, 1) for move in moved) else None,
-        np.array([float(divide) for _, _, divide in moved]),
+        _one_or_each([float(divide) for _, _, divide in moved]),
         moved if any(_magnitude(signal) >= EXACT_MAX for signal in signals) else [],
-        np.array(grid),
-        any(grid),
+        _one_or_each(grid),
         np.array([[s & mask for s in signal.sentinels] + [0] * (most - len(signal.sentinels)) for signal in signals])
         .reshape(len(signals), most)
         .astype(np.uint64),
         np.array([[place < len(signal.sentinels) for place in range(most)] for signal in signals], np.bool_),
     )
+
+
+def _one_or_each(numbers: list[float]) -> Values | float:
+    return numbers[0] if len(set(numbers)) == 1 else np.array(numbers)[:, None]
 
 
 def _leaves_grid(signal: Signal) -> bool:
@@ -164,32 +168,37 @@ def _shifts(signals: list[Signal], bits: int, kind: str) -> tuple[Integers, Inte
         return None
     fields = [signal.field or (0, bits - 1) for signal in signals]
     up = [bits - 1 - high for _, high in fields]
-    return np.array(up, kind), np.array([low + n for (low, _), n in zip(fields, up, strict=True)], kind)
+    down = [low + n for (low, _), n in zip(fields, up, strict=True)]
+    return np.array(up, kind)[:, None], np.array(down, kind)[:, None]
 
 
-def _numbers(form: _Format, scans: Bytes) -> tuple[Values, Qualities | None]:
-    """Return the fields' values [T, K] and the quality of those that are none (None: all are numbers)."""
-    gathered = np.take(scans, form.gather, axis=1)
+def _numbers(form: _Format, by_byte: Bytes) -> tuple[Values, Qualities | None]:
+    """Return the fields' values [K, T] of bytes [bytes, T], and the quality of those that are none (None: all are)."""
+    gathered = by_byte.take(form.gather, axis=0)
+    rows = by_byte.shape[1]
     if form.kind == "bit":
         return gathered.astype(np.float64), None
+    parts = gathered.reshape(-1, rows, form.size)  # [K * parts, T, size]
+    if rows > 1:
+        parts = np.empty_like(parts)
+        for place in range(form.size):  # twice as fast as swapping axes in one go
+            parts[:, :, place] = gathered[place :: form.size]
     wrong: Flags | None = None
     if form.kind == "bcd":
-        digits = gathered.reshape(scans.shape[0], -1, form.size)
-        numbers = _divide(form, (DIGITS_OF_BYTE[digits] * 100 ** np.arange(form.size)).sum(axis=2))
-        wrong = ~np.logical_and.reduce(IS_BCD[digits], axis=2)
+        numbers = _divide(form, (DIGITS_OF_BYTE[parts] * 100 ** np.arange(form.size)).sum(axis=2))
+        wrong = np.logical_or.reduce(~IS_BCD[parts], axis=2).reshape(len(form.columns), -1, rows).any(axis=1)
     elif form.kind[1] == "f":
-        numbers = gathered.view(form.kind).astype(np.float64)
-        wrong = ~np.isfinite(numbers)
+        numbers = parts.view(form.kind)[:, :, 0].astype(np.float64)
         if form.moves is not None:
             numbers = (numbers + form.moves[0]) * form.moves[1]
-        numbers /= form.scale
+        if not isinstance(form.scale, float) or form.scale != 1.0:
+            numbers /= form.scale
+        wrong = ~np.isfinite(numbers)
     else:
-        numbers = _divide(form, gathered.view(form.kind))
-    if form.rounds:
+        numbers = _divide(form, parts.view(form.kind)[:, :, 0])
+    if not isinstance(form.grid, float) or form.grid:
         numbers = _round(numbers, form.grid)
-    sentinel = _are_sentinels(form, gathered) if form.in_use.size else None
-    if wrong is not None and form.weights is not None:
-        wrong = np.logical_or.reduce(wrong.reshape(*numbers.shape, -1), axis=2)
+    sentinel = _are_sentinels(form, parts) if form.in_use.size else None
     return _without(numbers, wrong, sentinel, BAD if form.kind == "bcd" else SENTINEL)
 
 
@@ -207,15 +216,18 @@ def _without(
     return numbers, quality
 
 
-def _are_sentinels(form: _Format, gathered: Bytes) -> NDArray[np.bool_]:
-    """Tell which fields [T, K] hold a sentinel in any of their parts."""
+def _are_sentinels(form: _Format, parts: Bytes) -> Flags:
+    """Tell which fields [K, T] hold a sentinel in any of their parts."""
     if form.kind == "bcd":
-        wide = gathered.reshape(gathered.shape[0], -1, form.size).astype(np.uint64)
-        patterns = (wide << (8 * np.arange(form.size)).astype(np.uint64)).sum(axis=2, dtype=np.uint64)
+        shifts = (8 * np.arange(form.size)).astype(np.uint64)
+        patterns = (parts.astype(np.uint64) << shifts).sum(axis=2, dtype=np.uint64)
     else:
-        patterns = gathered.view(f"<u{form.size}").astype(np.uint64)
-    parts = patterns.reshape(gathered.shape[0], len(form.columns), -1, 1)
-    found: NDArray[np.bool_] = ((parts == form.sentinels[:, None, :]) & form.in_use[:, None, :]).any(axis=(2, 3))
+        patterns = parts.view(f"<u{form.size}")[:, :, 0].astype(np.uint64)
+    each = patterns.reshape(len(form.columns), -1, patterns.shape[1])
+    found = np.zeros((len(form.columns), patterns.shape[1]), np.bool_)
+    for place in range(form.in_use.shape[1]):
+        same = (each == form.sentinels[:, place, None, None]).any(axis=1)
+        found |= same & form.in_use[:, place, None]
     return found
 
 
@@ -224,27 +236,33 @@ def _divide(form: _Format, integers: Integers) -> Values:
     if form.shifts is not None:
         integers = integers << form.shifts[0] >> form.shifts[1]
     if form.weights is not None:
-        integers = (integers.astype(np.int64).reshape(-1, *form.weights.shape) * form.weights).sum(axis=2)
-    numbers = integers.astype(np.float64)
+        parts = integers.astype(np.int64).reshape(*form.weights.shape[:2], -1)
+        integers = (parts * form.weights).sum(axis=1)
+    numbers: Values = integers.astype(np.float64)
     if form.moves is not None:
         numbers = (numbers + form.moves[0]) * form.moves[1]
     if form.exact and (np.abs(numbers) >= EXACT_MAX).any():
         # Python divides whole numbers of any size with one rounding; a double first would make it two.
         rows = [
-            [(n + add) * times / divide for n, (add, times, divide) in zip(row, form.exact, strict=True)]
-            for row in integers.tolist()
+            [(n + add) * times / divide for n in row]
+            for row, (add, times, divide) in zip(integers.tolist(), form.exact, strict=True)
         ]
         return np.array(rows, np.float64)
-    numbers /= form.scale
+    if not isinstance(form.scale, float) or form.scale != 1.0:
+        numbers /= form.scale
     return numbers
 
 
-def _round(numbers: Values, grid: Values) -> Values:
+def _round(numbers: Values, grid: Values | float) -> Values:
     """Return numbers at the grid's resolution where grid > 0, half to even; without negative zeros there."""
     steps = np.rint(numbers * grid)
-    keeps = ~(np.abs(steps) < EXACT_MAX) | (grid == 0)
+    fits = np.abs(steps) < EXACT_MAX
+    if isinstance(grid, float) and fits.all():
+        steps += 0.0
+        steps /= grid
+        return steps
     rounded = steps / np.where(grid == 0, 1.0, grid) + 0.0
-    return np.where(keeps, numbers, rounded) if keeps.any() else rounded
+    return np.where(fits & (grid != 0), rounded, numbers)
 
 
 def _scales(fields: Sequence[Field]) -> _Scales | None:
