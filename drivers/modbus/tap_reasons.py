@@ -22,12 +22,13 @@ def why_missing(link: "TapLink", source: "TapSource") -> LinkError | None:
     asked = list(link.tap.polls)
     if not asked or listened_s < max(LISTEN_S, LISTEN_PERIODS * source.group.period_s):
         return None
-    if all(request.unit != source.unit for request in asked):
-        units = sorted({request.unit for request in asked})
+    units = sorted({request.unit for request in asked})
+    if source.unit not in units:
         return LinkError(
             f"the bus's master never asks unit {source.unit}; it asks {_list(units)}",
             "right unit number? if it is, the master has to be set to read this device",
         )
+    asked = [request for request in asked if request.unit == source.unit]
     never = [signal for signal in source.signals if not any(brings(request, signal) for request in asked)]
     if not never:
         return None
@@ -47,7 +48,10 @@ def why_nothing(link: "TapLink", source: "TapSource") -> LinkError:
             f"{link.heard_bytes} bytes were heard and no whole question among them",
             "another baud or parity? A and B swapped? `edge-agent record` shows what comes",
         )
-    asked = [poll for request, poll in tap.polls.items() if any(brings(request, s) for s in source.signals)]
+    ours = {request: poll for request, poll in tap.polls.items() if request.unit == source.unit}
+    asked = [poll for request, poll in ours.items() if any(brings(request, s) for s in source.signals)]
+    if not asked:
+        return LinkError(f"the bus's master has not read these registers of unit {source.unit} so far")
     slowest_s = max((poll.period_s for poll in asked), default=0.0)
     if any(poll.answered for poll in asked) and slowest_s > 1.5 * source.group.period_s:
         return LinkError(

@@ -22,6 +22,7 @@ TICK_US = 1000
 BITS = (Function.READ_COILS, Function.READ_DISCRETE_INPUTS)
 PATIENCE = 1.5  # periods without a value before one is called missing: two clocks drift past each other
 SOONEST = 0.75  # of a period between two rows: a master that asks more often is sampled
+APART = 0.6  # of a round of the master: a pause as long lies between two rounds, not in one
 ROWS_MAX, EXCHANGES_MAX = 256, 64
 
 
@@ -113,7 +114,10 @@ class TapSource:
         else:
             self.stats.answers += 1
         row = self._row
-        if row is not None and any(c in row.of or c in row.refused for c in columns):
+        if row is not None and heard.first_s - row.times_s[-1] > APART * self._cycle_s(request):
+            self._close_row()  # what is left of a round that lost its beginning
+            row = None
+        elif row is not None and any(c in row.of or c in row.refused for c in columns):
             if heard.first_s < self._next_s:
                 return
             self._close_row()
@@ -126,6 +130,11 @@ class TapSource:
         self._enter(row, heard, columns)
         if len(row.of) + len(row.refused) == len(self.signals):
             self._close_row()
+
+    def _cycle_s(self, request: Read) -> float:
+        """Return the time of one round of the master, as far as it is known, but at most the period."""
+        poll = self._link.tap.polls.get(request)
+        return min(self.group.period_s, poll.period_s or self.group.period_s if poll else self.group.period_s)
 
     def _enter(self, row: _Row, heard: Heard, columns: tuple[int, ...]) -> None:
         row.times_s.append(heard.first_s)

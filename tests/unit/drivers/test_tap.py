@@ -1,0 +1,226 @@
+"""A bus heard from outside: an answer is given out where it directly follows its question and can be nothing else's."""
+
+import random
+
+import pytest
+
+from drivers.modbus.pdu import Function, Read, data_bytes, request_pdu
+from drivers.modbus.rtu import seal
+from drivers.modbus.tap import POLLS_MAX, Heard, Tap
+from drivers.modbus.tap_doubt import OPEN_MAX
+from tests.support.heard_bus import CHAR_S, GAP_S, Rates, chunks, scene
+
+A = Read(1, Function.READ_HOLDING_REGISTERS, 100, 2)
+B = Read(1, Function.READ_HOLDING_REGISTERS, 200, 2)  # of A's shape
+C = Read(1, Function.READ_INPUT_REGISTERS, 0, 5)
+OTHER = Read(2, Function.READ_HOLDING_REGISTERS, 100, 2)
+TURN_S = 0.01
+
+
+class Line:
+    """Says frames on a wire at the pace of the line and collects what the tap makes of them."""
+
+    def __init__(self) -> None:
+        self.tap = Tap(CHAR_S, GAP_S)
+        self.now_s = 100.0
+        self.got: list[Heard] = []
+        for _ in range(4):  # until the tap knows who is there, in which order, and how fast
+            for request in (A, B, C, OTHER):
+                self.exchange(request)
+            self.rest(0.6)
+        self.got.clear()
+
+    def say(self, data: bytes) -> None:
+        self.now_s += len(data) * CHAR_S
+        self.got += self.tap.feed(data, self.now_s)
+
+    def rest(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.got += self.tap.settle(self.now_s)
+
+    def ask(self, request: Read) -> None:
+        self.rest(2 * GAP_S)
+        self.say(seal(bytes((request.unit,)) + request_pdu(request)))
+
+    def answer(self, request: Read, data: bytes = b"", after_s: float = TURN_S) -> None:
+        self.rest(after_s)
+        self.say(frame_of(request, data))
+
+    def exchange(self, request: Read, data: bytes = b"") -> None:
+        self.ask(request)
+        self.answer(request, data)
+
+    def end(self) -> list[Read]:
+        self.rest(0.6)
+        return [heard.request for heard in self.got]
+
+
+def frame_of(request: Read, data: bytes = b"") -> bytes:
+    size = data_bytes(request)
+    return seal(bytes((request.unit, request.function, size)) + (data or bytes(size)))
+
+
+def refusal_of(request: Read, code: int) -> bytes:
+    return seal(bytes((request.unit, request.function | 0x80, code)))
+
+
+def test_an_answer_that_follows_its_question_is_its_answer_and_its_time_is_its_first_byte() -> None:
+    line = Line()
+    line.ask(A)
+    asked_s = line.now_s
+    line.answer(A, b"\x01\x02\x03\x04")
+    assert line.end() == [A]
+    assert line.got[0].data == b"\x01\x02\x03\x04"
+    assert line.got[0].sent_s == pytest.approx(asked_s)
+    assert line.got[0].first_s == pytest.approx(asked_s + TURN_S + CHAR_S)
+
+
+def test_an_answer_without_its_question_gives_no_values() -> None:
+    line = Line()
+    line.answer(A)
+    line.exchange(C)
+    assert line.end() == [C]
+    assert line.tap.counts.orphans == 1
+
+
+def test_a_question_whose_answer_was_missed_leaves_the_next_of_its_shape_in_doubt() -> None:
+    line = Line()
+    before = line.tap.counts.ambiguous
+    line.ask(A)
+    line.rest(0.3)
+    line.exchange(B)  # may be the late answer to A
+    line.exchange(C)  # cannot: another shape, and answers come in order
+    assert line.end() == [C]
+    assert line.tap.counts.ambiguous == before + 1
+
+
+def test_a_late_answer_is_never_the_answer_to_the_next_question() -> None:
+    line = Line()
+    line.ask(A)
+    line.rest(0.5)
+    line.ask(B)
+    line.answer(A, b"AAAA")
+    line.answer(B, b"BBBB")
+    line.exchange(A)
+    assert b"AAAA" not in [heard.data for heard in line.got]
+    assert B not in line.end()
+
+
+def test_a_question_asked_again_is_answered_whichever_of_the_two_it_was() -> None:
+    line = Line()
+    line.ask(A)
+    line.rest(0.3)
+    line.exchange(A, b"\x00\x07\x00\x08")
+    assert line.end() == [A]
+
+
+def test_two_answers_in_a_row_are_none() -> None:
+    line = Line()
+    line.exchange(A)
+    line.answer(A, b"\x00\x07\x00\x08", after_s=GAP_S)
+    assert line.end() == []
+
+
+@pytest.mark.parametrize("noise", [b"\x00", b"\x01\x03\x04", b"\xff" * 9])
+def test_bytes_between_question_and_answer_part_them(noise: bytes) -> None:
+    line = Line()
+    line.ask(A)
+    line.say(noise)
+    line.answer(A)
+    assert line.end() == []
+
+
+@pytest.mark.parametrize(
+    "change", [lambda f: f[:-1] + b"\x00" + f[-1:], lambda f: f[:3] + f[4:], lambda f: f + b"\x00"]
+)
+def test_an_answer_with_a_byte_too_many_or_too_few_is_none(change) -> None:
+    line = Line()
+    line.ask(A)
+    line.rest(TURN_S)
+    line.say(change(frame_of(A, b"\x12\x34\x56\x78")))
+    assert line.end() == []
+
+
+def test_missing_both_an_answer_and_the_next_question_gives_nobody_the_wrong_value() -> None:
+    line = Line()
+    line.ask(A)
+    line.rest(TURN_S + 9 * CHAR_S + 2 * GAP_S + 8 * CHAR_S)  # A's answer and B's question pass unheard
+    line.answer(B)
+    line.ask(C)
+    assert line.end() == []
+    assert line.tap.counts.slow == 1
+
+
+def test_frames_inside_the_registers_of_a_damaged_answer_are_not_believed() -> None:
+    line = Line()
+    big = Read(1, Function.READ_HOLDING_REGISTERS, 1000, 40)
+    inner = seal(bytes((1,)) + request_pdu(A)) + frame_of(A, b"FAKE")
+    line.ask(big)
+    line.rest(TURN_S)
+    line.say(frame_of(big, (inner * 4)[:80])[:-1] + b"\x00")
+    line.rest(0.3)
+    line.exchange(C)
+    assert line.end() == [C]
+
+
+def test_a_frame_that_reads_as_question_and_as_answer_gives_no_values_while_both_can_be() -> None:
+    line = Line()
+    three = Read(1, Function.READ_DISCRETE_INPUTS, 0, 24)
+    line.ask(three)
+    line.answer(three, b"\x00\x00\x02")  # reads as: 2 bits from 0x0300
+    assert three not in line.end()
+    assert line.tap.counts.ambiguous > 0
+
+
+def test_a_refusal_is_told_with_its_code() -> None:
+    line = Line()
+    line.ask(A)
+    line.rest(TURN_S)
+    line.say(refusal_of(A, 2))
+    assert line.end() == [A]
+    assert (line.got[0].code, line.got[0].data) == (2, b"")
+
+
+def test_writes_of_the_other_master_are_seen_once_each_with_their_target() -> None:
+    line = Line()
+    single = seal(b"\x01\x06\x00\x0a\x12\x34")
+    line.rest(0.1)
+    line.say(single)
+    line.rest(TURN_S)
+    line.say(single)  # the device confirms by repeating
+    line.rest(0.1)
+    line.say(seal(b"\x00\x10\x00\x20\x00\x02\x04\x00\x01\x00\x02"))  # to all: nobody answers
+    line.rest(0.1)
+    line.exchange(A)
+    assert line.end() == [A]
+    writes = line.tap.take_writes()
+    assert [(w.unit, w.function, w.address, w.registers) for w in writes] == [(1, 6, 10, 1), (0, 16, 32, 2)]
+    assert (line.tap.counts.writes, line.tap.counts.broadcasts) == (2, 1)
+
+
+def test_after_a_hole_in_the_stream_nothing_before_is_tied_to_anything_after() -> None:
+    line = Line()
+    line.ask(A)
+    line.tap.lost()
+    line.answer(A)
+    assert line.end() == []
+
+
+def test_how_the_bytes_are_cut_into_reads_does_not_matter() -> None:
+    heard = scene(5, 300, Rates(noise=0.05, drop=0.02, missing_request=0.02)).heard
+    pairs = []
+    for _ in range(3):
+        tap, got = Tap(CHAR_S, GAP_S), []
+        for data, time_s in chunks(random.Random(len(pairs)), heard, latency_s=0.0):
+            got += tap.feed(data, time_s)
+        pairs.append([(h.request, h.data) for h in got])
+    assert len(pairs[0]) > 100
+    assert pairs[0] == pairs[1] == pairs[2]
+
+
+def test_a_flood_of_different_questions_is_bounded() -> None:
+    line = Line()
+    for address in range(POLLS_MAX + 100):
+        line.ask(Read(1, Function.READ_HOLDING_REGISTERS, address, 2))
+    assert len(line.tap.polls) == POLLS_MAX
+    assert len(line.tap._unit(1).open) <= OPEN_MAX
