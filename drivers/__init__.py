@@ -77,6 +77,10 @@ DRIVERS = {
     "modbus-dial-in": "drivers.modbus_dial_in",
     "modbus-tap": "drivers.modbus_tap",
     "linktrack": "drivers.linktrack",
+    "dwm1001": "drivers.dwm1001",
+    "ble-hci": "drivers.ble_hci",
+    "rfid": "drivers.rfid",
+    "nmea": "drivers.nmea",
     "ascii-line": "drivers.ascii_line",
     "kj-file": "drivers.kj_file",
 }

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 SENTENCE_BYTES_MAX = 120  # the standard says 82, RTK receivers with more digits go beyond
-EPOCH_S = 0.2  # sentences of one second follow each other within this
+EPOCH_S = 0.1  # sentences of one second follow each other within this
 DAY_S = 86_400
 YEAR_FIRST = 2020  # a date before is that of a receiver without one, or with a week counter that ran over
 RTK_OF_QUALITY = {1: 0, 2: 1, 3: 0, 4: 3, 5: 2}  # GGA field 6; 0 none, 6 dead reckoning, 7 typed in, 8 simulated
@@ -65,6 +65,8 @@ class Stream:
             self.noise_bytes += len(rest)
             rest = bytearray()
         self._buffer = bytearray(rest)
+        if data and self._pending is not None:
+            self.due_s = now_s + EPOCH_S
         for line in lines:
             sentence = _SENTENCE.search(line)
             if sentence is None or sentence.end() < len(line.rstrip(b"\r")):

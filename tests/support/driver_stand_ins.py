@@ -12,6 +12,7 @@ from typing import Any
 from drivers import DeviceOptions, PointOptions, load_profile, open_link
 from tests.support.modbus_peer import SystemClock
 from tests.support.modbus_stand_ins import MODBUS, TIMEOUT_S, Bench, Case, modbus_profile
+from tests.support.pushed_stand_ins import POSITIONING
 from tests.support.tap_stand_in import TAP_CASES, modbus_tap
 from tests.support.text_stand_ins import TEXT
 
@@ -68,6 +69,7 @@ async def linktrack(case: Case) -> AsyncIterator[Bench]:
 STAND_INS: dict[str, tuple[Callable[[Case], Any], dict[str, Case]]] = {
     **MODBUS,
     "linktrack": (linktrack, LINKTRACK_CASES),
+    **POSITIONING,
     "modbus-tap": (modbus_tap, TAP_CASES),
     **TEXT,
 }
