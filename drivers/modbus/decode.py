@@ -46,7 +46,8 @@ class Field(NamedTuple):
 class _Format(NamedTuple):
     """All fields of one number format: which columns they are and how their bytes become values."""
 
-    columns: NDArray[np.intp]  # [K]
+    columns: NDArray[np.intp] | slice  # [K], a slice where they follow each other
+    width: int  # K
     gather: NDArray[np.intp]  # [K * parts * size] bytes, least significant first
     kind: str  # numpy type, "bit" for bits, "bcd" for decimal digits
     size: int  # bytes of one part
@@ -125,8 +126,10 @@ def _format(columns: list[int], fields: list[Field]) -> _Format:
     mask = (1 << (size * 8)) - 1
     moved = [(signal.offset, signal.numerator, signal.denominator) for signal in signals]
     moves = np.array([(float(add), float(times)) for add, times, _ in moved]).T[:, :, None]
+    following = columns == list(range(columns[0], columns[-1] + 1))
     return _Format(
-        np.array(columns, np.intp),
+        slice(columns[0], columns[-1] + 1) if following else np.array(columns, np.intp),
+        len(columns),
         np.array(gather, np.intp),
         kind,
         size,
@@ -186,18 +189,20 @@ def _numbers(form: _Format, by_byte: Bytes) -> tuple[Values, Qualities | None]:
     wrong: Flags | None = None
     if form.kind == "bcd":
         numbers = _divide(form, (DIGITS_OF_BYTE[parts] * 100 ** np.arange(form.size)).sum(axis=2))
-        wrong = np.logical_or.reduce(~IS_BCD[parts], axis=2).reshape(len(form.columns), -1, rows).any(axis=1)
+        wrong = np.logical_or.reduce(~IS_BCD[parts], axis=2).reshape(form.width, -1, rows).any(axis=1)
     elif form.kind[1] == "f":
         numbers = parts.view(form.kind)[:, :, 0].astype(np.float64)
         if form.moves is not None:
             numbers = (numbers + form.moves[0]) * form.moves[1]
         if not isinstance(form.scale, float) or form.scale != 1.0:
             numbers /= form.scale
-        wrong = ~np.isfinite(numbers)
     else:
         numbers = _divide(form, parts.view(form.kind)[:, :, 0])
+    all_fit = False  # on the grid, which no infinity and no NaN does
     if not isinstance(form.grid, float) or form.grid:
-        numbers = _round(numbers, form.grid)
+        numbers, all_fit = _round(numbers, form.grid)
+    if form.kind[1] == "f" and not all_fit:
+        wrong = ~np.isfinite(numbers)
     sentinel = _are_sentinels(form, parts) if form.in_use.size else None
     return _without(numbers, wrong, sentinel, BAD if form.kind == "bcd" else SENTINEL)
 
@@ -223,8 +228,8 @@ def _are_sentinels(form: _Format, parts: Bytes) -> Flags:
         patterns = (parts.astype(np.uint64) << shifts).sum(axis=2, dtype=np.uint64)
     else:
         patterns = parts.view(f"<u{form.size}")[:, :, 0].astype(np.uint64)
-    each = patterns.reshape(len(form.columns), -1, patterns.shape[1])
-    found = np.zeros((len(form.columns), patterns.shape[1]), np.bool_)
+    each = patterns.reshape(form.width, -1, patterns.shape[1])
+    found = np.zeros((form.width, patterns.shape[1]), np.bool_)
     for place in range(form.in_use.shape[1]):
         same = (each == form.sentinels[:, place, None, None]).any(axis=1)
         found |= same & form.in_use[:, place, None]
@@ -253,16 +258,16 @@ def _divide(form: _Format, integers: Integers) -> Values:
     return numbers
 
 
-def _round(numbers: Values, grid: Values | float) -> Values:
-    """Return numbers at the grid's resolution where grid > 0, half to even; without negative zeros there."""
+def _round(numbers: Values, grid: Values | float) -> tuple[Values, bool]:
+    """Return numbers at the grid's resolution where grid > 0, half to even, without negative zeros; whether all are."""
     steps = np.rint(numbers * grid)
     fits = np.abs(steps) < EXACT_MAX
     if isinstance(grid, float) and fits.all():
         steps += 0.0
         steps /= grid
-        return steps
+        return steps, True
     rounded = steps / np.where(grid == 0, 1.0, grid) + 0.0
-    return np.where(fits & (grid != 0), rounded, numbers)
+    return np.where(fits & (grid != 0), rounded, numbers), False
 
 
 def _scales(fields: Sequence[Field]) -> _Scales | None:
@@ -291,7 +296,7 @@ def _apply_scales(scales: _Scales, value: Values, quality: Qualities) -> None:
     power = POWERS[np.where(beyond, 0.0, np.abs(exponent)).astype(np.intp)]
     numbers = np.where(exponent < 0, numbers / power, numbers * power)
     numbers *= np.concatenate((value, lost, ones))[scales.factor]
-    numbers = _round(numbers, scales.grid)
+    numbers, _ = _round(numbers, scales.grid)
     numbers[beyond] = np.nan
     lacking = ~np.isfinite(numbers)
     numbers[lacking] = np.nan
