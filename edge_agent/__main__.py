@@ -9,14 +9,22 @@ from importlib import import_module, metadata
 from edge_agent.commands import COMMANDS
 from twin_wire.errors import ConfigError, Error
 
-EPILOG = """the usual order:
-  edge-agent check gateway.toml          every fault of gateway.toml and points.csv at once, with its place
-  edge-agent doctor gateway.toml         ports, permissions, clock, disk, keys, server: what is well and what is not
+EPILOG = """the usual order, from an empty folder:
+  edge-agent scan PORT                    who is on the bus (only if no other master is on it)
+  edge-agent identify PORT --unit N       what instrument that is: profiles that fit, guesses at registers
+  edge-agent map PROFILE --device ID --config gateway.toml …
+                                          its points into gateway.toml and points.csv, checked before it writes
+  edge-agent check gateway.toml           every fault of gateway.toml and points.csv at once, with its place
+  edge-agent simulate gateway.toml        the same configuration against simulated devices, without any wire
+  edge-agent doctor gateway.toml          ports, wiring, permissions, clock, disk, keys, server: well or not
   edge-agent enroll gateway.toml --voucher FILE_OR_LINE
-                                         makes this gateway's key; works without a link; compare the key id shown
-                                         here with the one on the server's screen
-  edge-agent run gateway.toml            polls, seals and sends until SIGTERM; the installer's page is at the address
-                                         in [page] listen
+                                          makes this gateway's key; works without a link; compare the key id shown
+                                          here with the one on the server's screen
+  edge-agent run gateway.toml             polls, seals and sends until SIGTERM; the installer's page is at the address
+                                          in [page] listen
+  edge-agent alarm-test gateway.toml --by ID
+  edge-agent certificate gateway.toml --by ID --role installer
+                                          the end: a test alarm with its receipt, and the sealed certificate
 
 exit codes: 0 well, 1 failed (the log says why), 2 the configuration has faults, every one printed
 """

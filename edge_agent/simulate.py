@@ -58,7 +58,7 @@ async def simulated(path: Path, folder: Path, page: str, seed: int) -> AsyncIter
 
 
 def enroll_simulated(config: Config, voucher: Voucher | None) -> None:
-    """Give the copy an identity: of a simulated log's voucher, or one that leads nowhere; ConfigError for a real log."""
+    """Give the copy an identity: of a simulated log's voucher, or one that leads nowhere; ConfigError for a real."""
     if voucher is not None and not voucher.simulated:
         text = "this voucher is of a real log: simulated readings must not get into it"
         raise ConfigError(text, "ask for a voucher of a log that is marked as simulated", (("--voucher", text),))

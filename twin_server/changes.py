@@ -199,8 +199,7 @@ def sentence(kind: str, gateway: str, summary: Mapping[str, Any]) -> str:
         f"{summary.get('point') or who}.",
         "mark": f"{summary.get('point', '?')} of gateway {gateway} is marked {summary.get('what', '?')}"
         f" by {summary.get('by', '?')}: {summary.get('reason', '?')}" + _ended(summary),
-        "commissioning": f"{summary.get('by', '?')} ({summary.get('role', '?')}) put gateway {gateway} into operation:"
-        f" {len(summary.get('devices', []))} devices, {summary.get('points', '?')} points.",
+        "commissioning": _commissioned(gateway, summary),
         "access": f"{summary.get('who', '?')}: {summary.get('act', '?')} for tag {summary.get('tag', '?')}.",
     }
     if kind == "manifest":
@@ -218,6 +217,13 @@ def _manifest_text(summary: Mapping[str, Any]) -> str:
     ]
     parts += [f"{name} changed" for name in HEAD_FIELDS if name in summary]
     return ", ".join(parts) or "manifest sent again without a change"
+
+
+def _commissioned(gateway: str, summary: Mapping[str, Any]) -> str:
+    devices = summary.get("devices")
+    count = len(devices) if isinstance(devices, list) else "?"
+    who = f"{summary.get('by', '?')} ({summary.get('role', '?')})"
+    return f"{who} put gateway {gateway} into operation: {count} devices, {summary.get('points', '?')} points."
 
 
 def _count(summary: Mapping[str, Any]) -> str:

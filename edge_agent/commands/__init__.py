@@ -17,14 +17,15 @@ class Row(NamedTuple):
 
 COMMANDS = (
     Row("scan", "edge_agent.commands.scan", "find the units on a serial bus or TCP address nobody polls"),
-    Row(
-        "identify", "edge_agent.commands.identify", "what instrument a unit is: profiles that fit, guesses at registers"
-    ),
-    Row("map", "edge_agent.commands.map", "an instrument's points from its profile into gateway.toml and points.csv"),
+    Row("identify", "edge_agent.commands.identify", "find out what instrument a unit is, with the evidence"),
+    Row("map", "edge_agent.commands.map", "add an instrument's points to gateway.toml and points.csv"),
     Row("check", "edge_agent.commands.check", "check gateway.toml and everything it names; print what it will do"),
+    Row("simulate", "edge_agent.commands.simulate", "run this very configuration against simulated devices"),
     Row("doctor", "edge_agent.commands.doctor", "look at ports, permissions, clock, disk, keys and server"),
     Row("enroll", "edge_agent.commands.enroll", "make this gateway's key from a voucher; needs no link"),
-    Row("mark", "edge_agent.commands.mark", "log that a point is being calibrated or is bypassed"),
-    Row("simulate", "edge_agent.commands.simulate", "run this very configuration against simulated devices"),
     Row("run", "edge_agent.commands.run", "poll, seal and send until SIGTERM or Ctrl-C"),
+    Row("alarm-test", "edge_agent.commands.alarm_test", "send a marked test alarm to the log and wait for its receipt"),
+    Row("certificate", "edge_agent.commands.certificate", "seal who put what into operation, with golden readings"),
+    Row("mark", "edge_agent.commands.mark", "log that a point is being calibrated or is bypassed"),
+    Row("label", "edge_agent.commands.label", "print what belongs on the box: key id, page, certificate"),
 )

@@ -1,0 +1,180 @@
+"""An installer with an empty folder and a bus of unknown instruments: scan to certificate, by the commands as typed."""
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from hardware_sim.__main__ import PROFILES
+from hardware_sim.bus import RtuBus, Unit
+from hardware_sim.faults import FaultPlan
+from hardware_sim.profile import load_profile
+from hardware_sim.registers import Registers
+from tests.support.server import LIMITS, Server
+from twin_server.app import make_app, wall_clock
+from twin_server.config import Config
+from twin_wire.commissioning import read_certificate
+from twin_wire.statement import decode_envelopes
+
+pytestmark = pytest.mark.timeout(180)
+
+METHANE, WEATHER, DUST = 3, 7, 12
+VALUES = {
+    METHANE: ("draeger-polytron-8000", {"ch4": 0.43}),
+    WEATHER: ("vaisala-wxt530", {"humidity": 61.5, "pressure": 1009.2, "wind_direction": 140.0, "temperature": 18.5}),
+    DUST: ("delta-ohm-pmsense", {"pm10": 0.42, "pm2_5": 0.17}),
+}
+
+
+@contextlib.asynccontextmanager
+async def instruments(path: Path) -> AsyncIterator[RtuBus]:
+    """Run three instruments on one serial line."""
+    bus = RtuBus("bus", path, 115_200, FaultPlan("test"), lambda _: None)
+    for number, (name, values) in VALUES.items():
+        registers = Registers(load_profile(PROFILES, name), time.monotonic)
+        for signal, value in values.items():
+            registers.show(signal, value)
+        bus.add(Unit(number, registers.image, 0.01))
+    await bus.plug()
+    task = asyncio.create_task(bus.run())
+    try:
+        yield bus
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@contextlib.asynccontextmanager
+async def server(data: Path) -> AsyncIterator[Server]:
+    """Run a server that vouchers can name."""
+    sockets = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+    port = sockets.sockets[0].getsockname()[1]
+    sockets.close()
+    app = make_app(Config(data=str(data), url=f"http://127.0.0.1:{port}", limits=LIMITS), wall_clock)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield Server(app, f"http://127.0.0.1:{port}", session)
+    finally:
+        await runner.cleanup()
+
+
+async def command(folder: Path, *words: str, code: int = 0) -> str:
+    """Run edge-agent in the installer's folder; return what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge_agent", *words),
+        cwd=folder,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == code, f"{words}\n{out.decode()}\n{err.decode()}"
+    return out.decode() + err.decode()
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[None]:
+    """Run the agent until the block ends."""
+    with (folder / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "edge_agent", "run", "gateway.toml"),
+            cwd=folder,
+            env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""},
+            stderr=log,
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        assert await process.wait() == 0, (folder / "log").read_text()
+
+
+async def live_values(address: str, wanted: int) -> dict[str, Any]:
+    """Ask the page until so many points have good values."""
+    async with aiohttp.ClientSession() as session:
+        for _ in range(200):
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(f"http://{address}/api/state") as response:
+                    seen: dict[str, Any] = await response.json()
+                points = {p["id"]: p for device in seen["devices"] for p in device["points"]}
+                if sum(point["quality"] == 0 for point in points.values()) >= wanted:
+                    return points
+            await asyncio.sleep(0.1)
+    raise AssertionError("no live values")
+
+
+async def changes(desk: Server, kind: str) -> list[dict[str, Any]]:
+    headers = await desk.token("regulator", "north")
+    async with desk.session.get(f"{desk.url}/api/v1/enterprises/north/changes", headers=headers) as response:
+        return [change for change in await response.json() if change["kind"] == kind]
+
+
+async def commission(folder: Path, port: Path, desk: Server) -> None:
+    bus = str(port)
+    found = await command(folder, "scan", bus, "--units", "1-13", "--wait", "0.1", "--listen", "0.2", "--baud", "9600")
+    units = [int(number) for number in re.findall(r"^unit (\d+)  9600 8N1", found, re.M)]
+    assert units == [METHANE, WEATHER, DUST]
+    for unit in units:
+        told = await command(folder, "identify", bus, "--unit", str(unit), "--again", "0.2", "--count", "20")
+        best = re.search(r"^next: edge-agent map (\S+)", told, re.M)
+        assert best is not None, told
+        assert best[1] == VALUES[unit][0], told
+        signals = ["--signals", "ch4"] if unit == METHANE else []
+        new = ["--gateway", "gw-1", "--site", "demo"] if unit == METHANE else []
+        words = ["--device", f"d{unit}", "--unit", str(unit), "--port", bus, "--config", "gateway.toml"]
+        await command(folder, "map", best[1], *words, *signals, *new)
+    assert "no fault" in await command(folder, "check", "gateway.toml")
+    address = f"127.0.0.1:{8700 + time.time_ns() // 1000 % 1000}"
+    text = (folder / "gateway.toml").read_text(encoding="utf-8").replace("127.0.0.1:8765", address)
+    (folder / "gateway.toml").write_text(text, encoding="utf-8")
+    await command(folder, "enroll", "gateway.toml", "--voucher", await desk.voucher("north", "gw-1"))
+    photo = folder / "cabinet.jpg"
+    photo.write_bytes(b"not looked into")
+    async with running(folder):
+        points = await live_values(address, 5)
+        assert points["d3"]["value"] == 0.43
+        refused = await command(folder, "scan", bus, "--units", "1", code=1)
+        assert "in use by process" in refused
+        assert "edge_agent run" in refused
+        tested = await command(folder, "alarm-test", "gateway.toml", "--by", "p-0042")
+        assert re.search(r"entry \d+ of the log, proved in the tree of \d+ entries", tested), tested
+        end = ("certificate", "gateway.toml", "--by", "p-0042", "--role", "installer", "--photo", str(photo))
+        sealed = await command(folder, *end)
+        index = int(re.search(r"receipt: entry (\d+)", sealed)[1])  # type: ignore[index]
+    [change] = await changes(desk, "commissioning")
+    assert change["index"] == index
+    assert change["text"].startswith("p-0042 (installer) put gateway gw-1 into operation: 3 devices")
+    assert change["summary"]["photos"] == [hashlib.sha256(b"not looked into").hexdigest()]
+    headers = await desk.token("regulator", "north")
+    async with desk.session.get(f"{desk.url}/api/v1/enterprises/north/envelopes/{index}", headers=headers) as response:
+        [(_, body)] = decode_envelopes(await response.read(), 1, 1 << 20)
+    assert body is not None
+    certificate = read_certificate(body)
+    [methane] = [device for device in certificate.devices if device.id == "d3"]
+    assert methane.words[0].request.startswith("0303")
+    assert methane.values[0].value == 0.43
+    assert certificate.test is not None
+    assert certificate.test.index >= 0
+
+
+def test_from_an_empty_folder_and_unknown_instruments_to_a_certificate_in_the_log(tmp_path: Path) -> None:
+    async def run() -> None:
+        folder, port = tmp_path / "gateway", tmp_path / "bus"
+        folder.mkdir()
+        async with instruments(port), server(tmp_path / "server") as desk:
+            await desk.enterprise("north")
+            await commission(folder, port, desk)
+
+    asyncio.run(run())
