@@ -136,7 +136,9 @@ class Locator:
 
     def _read(self, tag: str, time_us: int, anchor: int, spec: Anchor, reach_m: float, device: frozenset[str]) -> None:
         passages = self._gates.read(time_us, tag, anchor) if spec.gate else []
-        self._take([Epoch(tag, time_us, [Heard(PRESENCE, anchor, reach_m, 0.3 * reach_m, time_us)])], device)
+        # Ten reads in a second tell no more of the place than one.
+        if time_us - self._heard.get(tag, {}).get(anchor, 0) >= FIX_PERIOD_US - EARLY_US:
+            self._take([Epoch(tag, time_us, [Heard(PRESENCE, anchor, reach_m, 0.3 * reach_m, time_us)])], device)
         for passage in passages:
             self._passed(passage)
 

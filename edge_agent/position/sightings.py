@@ -1,6 +1,5 @@
 """Signal strengths wait for their second: readings of one reader are averaged, for they scatter together."""
 
-import math
 from typing import NamedTuple
 
 from edge_agent.position.likelihood import STRENGTH
@@ -9,6 +8,7 @@ from edge_agent.position.tracks import Epoch, Heard
 SECOND_US = 1_000_000
 LATE_US = 500_000  # how long after its second a tag's readings may still come from another reader
 REFERENCE_DBM = -59.0  # at 1 m, of a tag that announces nothing
+PLAUSIBLE_DBM = (-130.0, 30.0)  # the filter takes logarithms of what is left
 SIGMA_DB = 5.0
 TAGS_MAX = 8_192
 
@@ -27,7 +27,9 @@ class Strengths:
 
     def add(self, tag: str, anchor: int, time_us: int, rssi_dbm: float, reference_dbm: float) -> list[Epoch]:
         """Take a reading; return the tag's epoch once the second before it is full."""
-        reference = reference_dbm if math.isfinite(reference_dbm) else REFERENCE_DBM
+        reference = reference_dbm if PLAUSIBLE_DBM[0] <= reference_dbm <= PLAUSIBLE_DBM[1] else REFERENCE_DBM
+        if not PLAUSIBLE_DBM[0] <= rssi_dbm <= PLAUSIBLE_DBM[1]:
+            return []
         done: list[Epoch] = []
         begin_us, sums = self._tags.get(tag, (time_us, {}))
         if time_us - begin_us >= SECOND_US:

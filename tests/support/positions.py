@@ -5,10 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from drivers.link import Ranges, Sightings
 from edge_agent.position import Locator
 from tests.support import walks
 from tests.support.walks import Truth
+from twin_wire.manifest import Anchor
 from twin_wire.readings import Event, Fixes
+from twin_wire.structure import Junction, Roadway, Structure
 
 WARM_S = 60  # zones are judged after everybody had time to pass a reader
 SOURCES = ("uwb", "ble", "rfid", "gnss", "rtk")
@@ -103,3 +106,33 @@ def errors_of(truth: Truth, parts: list[Fixes]) -> tuple[np.ndarray, np.ndarray]
     along = np.abs(join["chainage_mm"] / 1000 - s)
     error = np.where(join["roadway"] == edge, along, np.linalg.norm(got - real, axis=1))
     return error, join["sigma_mm"] / 1000
+
+
+def awkward(steps: int = 25) -> list[tuple[float, ...]]:
+    """Return fixes from rows that fit nothing, on a plan with a loop, a dot of a shaft, an island and a closed roadway.
+
+    Run without the compiler, any index beyond an array or logarithm of nothing is an error.
+    """
+    structure = Structure(
+        site="s",
+        junctions=(Junction("a", 0, 0, 0), Junction("b", 9, 0, 0), Junction("c", 9, 0, 0), Junction("d", 900, 9, 0)),
+        roadways=(
+            Roadway(id="ab", start="a", end="b", length_m=9),
+            Roadway(id="shaft", start="b", end="c", length_m=40),
+            Roadway(id="loop", start="c", end="c", length_m=30, path=((20.0, 0.0, 0.0), (20.0, 9.0, 0.0))),
+            Roadway(id="shut", start="a", end="c", length_m=12, walkable=False),
+            Roadway(id="island", start="d", end="d", length_m=0.5),
+        ),
+    )
+    anchors = tuple(Anchor(n, "u", r.id, r.length_m) for n, r in enumerate(structure.roadways))
+    place, rng, found = Locator(structure, walks.manifest(anchors)), np.random.default_rng(1), []
+    for second in range(steps):
+        n = int(rng.integers(1, 5))
+        now = np.full(n, walks.time_us(4 * second) + int(rng.integers(0, 3_000_000)))
+        ids = rng.integers(0, len(anchors), n).astype(np.int32)
+        mm = (10 ** rng.uniform(0, 9, n)).astype(np.int32)
+        dbm = rng.choice([np.nan, np.inf, -np.inf, -1e30, 29.0, -129.0, -60.0], n).astype(np.float32)
+        heard_by = Ranges(now, "u", np.full(n, 1, np.int32), ids, mm), Sightings(now, "u", ids, ("x",) * n, dbm, dbm)
+        for fixes in [place.feed(each) for each in heard_by] + [place.look(int(now[0]) + 2_000_000)[0]]:
+            found += list(zip(fixes.roadway.tolist(), fixes.chainage_mm.tolist(), fixes.sigma_mm.tolist(), strict=True))
+    return found

@@ -140,6 +140,16 @@ def test_anchors_stand_on_roadways_of_positioning_devices(tmp_path):
     assert "there is no device 'uwb-1'" in found["anchor[0].device"]
 
 
+def test_a_gate_has_two_sides_and_counts_into_a_zone_of_the_site(tmp_path):
+    place = 'device = "uwb-1"\nroadway = "heading"\nchainage_m = 10.0\n'
+    anchors = f'[[anchor]]\nid = 0\n{place}gate = "g"\nside = "inner"\nzone = "nowhere"\nreach_m = -1.0\n'
+    anchors += f'[[anchor]]\nid = 1\n{place}side = "outer"\n[[anchor]]\nid = 2\n{place}gate = "h"\nside = "left"\n'
+    found = faults_of(tmp_path, gateway=GATEWAY + anchors)
+    assert "each side" in found["anchor"]
+    assert "nowhere" in found["anchor[0].zone"]
+    assert {"anchor[0].reach_m", "anchor[1].side", "anchor[2].side"} <= found.keys()
+
+
 def test_addresses_are_told_apart():
     assert listen_address("[::1]:80") == ("::1", 80)
     assert listen_address("127.0.0.1") is None

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from twin_wire.graph import Graph, Place
@@ -135,3 +136,16 @@ def test_distances_to_all_junctions_are_known() -> None:
 def test_a_roadway_knows_its_zone() -> None:
     assert GRAPH.zone_of[R["r1"]] == GRAPH.zone_index["z1"] == 1
     assert GRAPH.zone_of[R["r2"]] == -1
+
+
+def test_every_roadway_has_its_own_nearest_place() -> None:
+    chainage, distance = GRAPH.projections(50.0, 30.0, 0.0)
+    assert (chainage[R["r1"]], distance[R["r1"]]) == pytest.approx((55.0, 30.0))
+    assert (chainage[R["r3"]], distance[R["r3"]]) == pytest.approx((50.0, 70.0))
+    assert distance[R["loop"]] == pytest.approx(math.hypot(50, 70))
+    best = GRAPH.project(50.0, 30.0, 0.0)
+    assert best is not None
+    assert (best.roadway, best.distance_m) == (int(np.argmin(distance)), pytest.approx(float(distance.min())))
+    _, level = GRAPH.projections(50.0, 0.0, None)
+    _, deep = GRAPH.projections(50.0, 0.0, -40.0)
+    assert (level[R["r1"]], deep[R["r1"]]) == pytest.approx((0.0, 40.0))

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from twin_wire.errors import FormatError
+from twin_wire.records import decode_record
 from twin_wire.structure import (
     STRUCTURE_BYTES_MAX,
+    Georeference,
     Roadway,
     encode_structure,
     open_structure,
@@ -190,3 +192,21 @@ def test_zones_may_lie_eight_deep_and_no_deeper() -> None:
     chain.append({"id": "z9", "parent": "z8"})
     with pytest.raises(FormatError):
         read_structure(json.dumps({"site": "s", "zones": chain}).encode())
+
+
+def test_a_georeference_survives_the_body_and_is_left_out_where_there_is_none() -> None:
+    written = {"latitude_deg": 35.0, "longitude_deg": 113.0, "azimuth_deg": 12.5, "x_m": 4e5}
+    found = read_structure(json.dumps({"site": "s", "georeference": written}).encode())
+    assert open_structure(encode_structure(found)) == found
+    assert found.georeference == Georeference(**written)
+    plain = read_structure(b'{"site": "s"}')
+    assert "georeference" not in decode_record(encode_structure(plain))
+    assert not plain.georeference
+
+
+@pytest.mark.parametrize("wrong", [{"latitude_deg": 90.0}, {"longitude_deg": 181.0}, {"azimuth_deg": float("1e9")}])
+def test_a_georeference_off_the_earth_is_a_fault(wrong: dict[str, float]) -> None:
+    written = {"latitude_deg": 35.0, "longitude_deg": 113.0} | wrong
+    with pytest.raises(FormatError) as caught:
+        read_structure(json.dumps({"site": "s", "georeference": written}).encode())
+    assert caught.value.faults[0][0] == f"$.georeference.{next(iter(wrong))}"
