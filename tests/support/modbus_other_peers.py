@@ -59,6 +59,9 @@ class UdpPeer(asyncio.DatagramProtocol):
         finally:
             self.transport.close()
 
+    def stop(self) -> None:
+        self.transport.close()
+
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         self.requests.append(data)
         pdu = self.device.answer(data[6], data[7:])
@@ -87,12 +90,15 @@ class CallingPeer:
     @contextlib.asynccontextmanager
     async def call(self, port: int) -> AsyncIterator["CallingPeer"]:
         """Keep a connection to `port`, made again whenever it is lost."""
-        task = asyncio.create_task(self._keep(port))
+        self._task = asyncio.create_task(self._keep(port))
         try:
             yield self
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def stop(self) -> None:
+        self._task.cancel()
 
     async def _keep(self, port: int) -> None:
         while True:

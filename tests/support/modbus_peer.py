@@ -148,6 +148,7 @@ class TcpPeer:
         self.requests: list[bytes] = []
         self.connections = 0
         self.port = 0
+        self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
         self._clients: set[asyncio.Task[None]] = set()
 
@@ -155,6 +156,7 @@ class TcpPeer:
     async def serve(self) -> AsyncIterator["TcpPeer"]:
         server = await asyncio.start_server(self._client, "127.0.0.1", self.port, ssl=self.tls)
         self.port = server.sockets[0].getsockname()[1]
+        self._server = server
         try:
             yield self
         finally:
@@ -162,6 +164,11 @@ class TcpPeer:
             self.drop()
             await asyncio.gather(*self._clients, return_exceptions=True)
             await server.wait_closed()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self.drop()
 
     def drop(self) -> None:
         for writer in self._writers:

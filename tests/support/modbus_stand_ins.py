@@ -24,6 +24,7 @@ class Bench(NamedTuple):
     link: Link
     sources: list[Source]
     expected: list[dict[str, float]]  # per source: point → value
+    unplug: Callable[[], object] = lambda: None  # take the far end away, for good
 
 
 class Case(NamedTuple):
@@ -145,7 +146,7 @@ async def modbus_rtu(case: Case) -> AsyncIterator[Bench]:
     peer = RtuPeer(Device(), case.fault)
     link = await open_link("modbus-rtu", {"port": peer.path, "baud": 115_200, **case.options}, SystemClock())
     try:
-        yield two_sources(link)
+        yield two_sources(link)._replace(unplug=peer.close)
     finally:
         await link.close()
         peer.close()
@@ -157,7 +158,7 @@ async def modbus_tcp(case: Case) -> AsyncIterator[Bench]:
     async with TcpPeer(Device(), case.fault).serve() as peer:
         link = await open_link("modbus-tcp", {"host": "127.0.0.1", "tcp_port": peer.port}, SystemClock())
         try:
-            yield two_sources(link)
+            yield two_sources(link)._replace(unplug=peer.stop)
         finally:
             await link.close()
 
@@ -169,7 +170,7 @@ async def modbus_ascii(case: Case) -> AsyncIterator[Bench]:
     options = {"port": peer.path, "baud": 115_200, "data_bits": 8, **case.options}  # a pty has no seven
     link = await open_link("modbus-ascii", options, SystemClock())
     try:
-        yield two_sources(link)
+        yield two_sources(link)._replace(unplug=peer.close)
     finally:
         await link.close()
         peer.close()
@@ -181,7 +182,7 @@ async def modbus_udp(case: Case) -> AsyncIterator[Bench]:
     async with UdpPeer(Device(), case.fault).serve() as peer:
         link = await open_link("modbus-udp", {"host": "127.0.0.1", "udp_port": peer.port}, SystemClock())
         try:
-            yield two_sources(link)
+            yield two_sources(link)._replace(unplug=peer.stop)
         finally:
             await link.close()
 
@@ -195,7 +196,7 @@ async def modbus_tls(case: Case) -> AsyncIterator[Bench]:
             options = {"host": "127.0.0.1", "tcp_port": peer.port, "ca_file": str(certificate)}
             link = await open_link("modbus-tls", options, SystemClock())
             try:
-                yield two_sources(link)
+                yield two_sources(link)._replace(unplug=peer.stop)
             finally:
                 await link.close()
 
@@ -209,15 +210,15 @@ def free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def modbus_dial_in(case: Case) -> AsyncIterator[Bench]:
-    """The same unit behind a 4G unit that calls, says its name and keeps telling it."""
+    """The same unit behind a 4G unit that calls, and tells now and then that it lives; names: test_dial_in.py."""
     port = free_port()
-    more = {"registration": "DTU-7", "heartbeat": "hex:fefefefe"}
-    link = await open_link("modbus-dial-in", {"listen": f"127.0.0.1:{port}", "baud": 115_200, **more}, SystemClock())
+    options = {"listen": f"127.0.0.1:{port}", "baud": 115_200, "heartbeat": "hex:fefefefe"}
+    link = await open_link("modbus-dial-in", options, SystemClock())
     bench = two_sources(link)
-    peer = CallingPeer(Device(), case.fault, b"DTU-7", b"\xfe" * 4)
+    peer = CallingPeer(Device(), case.fault, heartbeat=b"\xfe" * 4)
     try:
         async with peer.call(port):
-            yield bench
+            yield bench._replace(unplug=peer.stop)
     finally:
         await link.close()
 
