@@ -39,6 +39,11 @@ const RULE_KEYS: Record<string, Key> = {
   clock: 'rule.clock',
   rollback: 'rule.rollback',
   headcount: 'rule.headcount',
+  headcount_mismatch: 'rule.headcount_mismatch',
+  tag_lost: 'rule.tag_lost',
+  zone_restricted: 'rule.zone_restricted',
+  zone_enter: 'rule.zone_enter',
+  zone_exit: 'rule.zone_exit',
   sos: 'rule.sos',
 };
 

@@ -424,6 +424,11 @@ export const en: Record<Key, string> = {
   'rule.clock': 'Clock error too large',
   'rule.rollback': 'History went back',
   'rule.headcount': 'Too many people',
+  'rule.headcount_mismatch': 'Gates and beacons count differently',
+  'rule.tag_lost': 'Tag no longer heard',
+  'rule.zone_restricted': 'Person in a closed zone',
+  'rule.zone_enter': 'Zone entered',
+  'rule.zone_exit': 'Zone left',
   'rule.sos': 'SOS',
   'rule.value_limit': '{value} {unit}, limit {limit}',
 
@@ -441,6 +446,11 @@ export const en: Record<Key, string> = {
   'number.step_us': 'Step µs',
   'number.headcount': 'People',
   'number.headcount_max': 'Limit of people',
+  'number.gate_count': 'People by gates',
+  'number.beacon_count': 'People by beacons',
+  'number.difference': 'Difference',
+  'number.chainage_m': 'Chainage m',
+  'number.sigma_m': 'Standard deviation m',
 
   'points.title': 'Points',
   'points.search': 'Search id, name, place, quantity',

@@ -420,6 +420,11 @@ export const zh = {
   'rule.clock': '时钟误差过大',
   'rule.rollback': '历史回退',
   'rule.headcount': '超员',
+  'rule.headcount_mismatch': '门禁人数与定位人数不符',
+  'rule.tag_lost': '标签失联',
+  'rule.zone_restricted': '人员在限制区域',
+  'rule.zone_enter': '进入区域',
+  'rule.zone_exit': '离开区域',
   'rule.sos': '求救',
   'rule.value_limit': '{value} {unit}，限 {limit}',
 
@@ -437,6 +442,11 @@ export const zh = {
   'number.step_us': '跳变 µs',
   'number.headcount': '人数',
   'number.headcount_max': '核定人数',
+  'number.gate_count': '门禁人数',
+  'number.beacon_count': '定位人数',
+  'number.difference': '差值',
+  'number.chainage_m': '里程 m',
+  'number.sigma_m': '标准差 m',
 
   'points.title': '测点',
   'points.search': '搜索编号、名称、位置、量',
