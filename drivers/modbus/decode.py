@@ -18,6 +18,7 @@ from twin_wire.readings import Qualities, Quality, Values
 Bytes = NDArray[np.uint8]
 Integers = NDArray[Any]
 Flags = NDArray[np.bool_]
+Rows = NDArray[np.intp] | slice  # which columns, a slice where they follow each other
 EXACT_MAX = float(1 << 53)  # above, a double holds no digits behind the point, so rounding has nothing to do
 EXPONENT_MAX = 18
 POWERS = np.array([float(10**e) for e in range(EXPONENT_MAX + 1)])  # each exact
@@ -46,7 +47,7 @@ class Field(NamedTuple):
 class _Format(NamedTuple):
     """All fields of one number format: which columns they are and how their bytes become values."""
 
-    columns: NDArray[np.intp] | slice  # [K], a slice where they follow each other
+    columns: Rows  # [K]
     width: int  # K
     gather: NDArray[np.intp]  # [K * parts * size] bytes, least significant first
     kind: str  # numpy type, "bit" for bits, "bcd" for decimal digits
@@ -82,10 +83,11 @@ class Decoder:
         for column, field in enumerate(fields):
             kinds.setdefault((field.signal.type, len(field.signal.weights)), []).append(column)
         self._formats = [_format(columns, [fields[column] for column in columns]) for columns in kinds.values()]
-        ranges = [field.signal.range or (-np.inf, np.inf) for field in fields]
-        self._low = np.array([low for low, _ in ranges])[:, None]
-        self._high = np.array([high for _, high in ranges])[:, None]
-        self._has_range = any(field.signal.range for field in fields)
+        ranged = [column for column, field in enumerate(fields) if _may_leave_range(field.signal)]
+        self._ranged = _rows(ranged)
+        self._low, self._high = (
+            np.array([fields[column].signal.range or (0.0, 0.0) for column in ranged]).reshape(-1, 2).T[:, :, None]
+        )
         self._scales = _scales(fields)
 
     def decode(self, scans: Bytes) -> tuple[Values, Qualities]:
@@ -101,10 +103,11 @@ class Decoder:
                     quality[form.columns] = wrong
             if self._scales is not None:
                 _apply_scales(self._scales, value, quality)
-        if self._has_range:
-            over, under = value > self._high, value < self._low
+        if len(self._low):
+            numbers = value[self._ranged]
+            over, under = numbers > self._high, numbers < self._low
             if over.any() or under.any():
-                quality[over], quality[under] = OVER_RANGE, UNDER_RANGE
+                quality[self._ranged] = np.where(over, OVER_RANGE, np.where(under, UNDER_RANGE, quality[self._ranged]))
             if self._scales is not None:
                 _distrust_scales(self._scales, value, quality)
         return value, quality
@@ -126,9 +129,8 @@ def _format(columns: list[int], fields: list[Field]) -> _Format:
     mask = (1 << (size * 8)) - 1
     moved = [(signal.offset, signal.numerator, signal.denominator) for signal in signals]
     moves = np.array([(float(add), float(times)) for add, times, _ in moved]).T[:, :, None]
-    following = columns == list(range(columns[0], columns[-1] + 1))
     return _Format(
-        slice(columns[0], columns[-1] + 1) if following else np.array(columns, np.intp),
+        _rows(columns),
         len(columns),
         np.array(gather, np.intp),
         kind,
@@ -144,6 +146,19 @@ def _format(columns: list[int], fields: list[Field]) -> _Format:
         .astype(np.uint64),
         np.array([[place < len(signal.sentinels) for place in range(most)] for signal in signals], np.bool_),
     )
+
+
+def _rows(columns: list[int]) -> Rows:
+    if columns and columns == list(range(columns[0], columns[-1] + 1)):
+        return slice(columns[0], columns[-1] + 1)
+    return np.array(columns, np.intp)
+
+
+def _may_leave_range(signal: Signal) -> bool:
+    """Tell whether the signal's registers can hold what its range does not."""
+    if signal.range is None or signal.scaled:
+        return signal.range is not None
+    return min(-signal.range[0], signal.range[1]) * signal.denominator < _magnitude(signal)
 
 
 def _one_or_each(numbers: list[float]) -> Values | float:
@@ -262,12 +277,16 @@ def _round(numbers: Values, grid: Values | float) -> tuple[Values, bool]:
     """Return numbers at the grid's resolution where grid > 0, half to even, without negative zeros; whether all are."""
     steps = np.rint(numbers * grid)
     fits = np.abs(steps) < EXACT_MAX
-    if isinstance(grid, float) and fits.all():
-        steps += 0.0
+    steps += 0.0
+    if isinstance(grid, float):
         steps /= grid
-        return steps, True
-    rounded = steps / np.where(grid == 0, 1.0, grid) + 0.0
-    return np.where(fits & (grid != 0), rounded, numbers), False
+        if fits.all():
+            return steps, True
+    else:
+        steps /= np.where(grid == 0, 1.0, grid)
+        fits &= grid != 0
+    np.copyto(steps, numbers, where=~fits)
+    return steps, False
 
 
 def _scales(fields: Sequence[Field]) -> _Scales | None:
