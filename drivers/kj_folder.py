@@ -101,7 +101,7 @@ class Folder:
                         found.faults.append(("crowded", f"{self.inbox} holds more than {ENTRIES_MAX} names"))
                         break
                     name = read_name(entry.name, self._style.dialect)
-                    if name is not None and entry.name not in self._held and not self._is_settled(entry):
+                    if name is not None and not self._is_settled(entry):
                         names.append((name, entry.name))
                     elif name is None and self._is_strange(entry):
                         self._tell(found, entry.name, "name", "is no name of this dialect")
@@ -113,7 +113,8 @@ class Folder:
         return sorted(names, key=lambda each: (each[0].stamp, ORDER.index(each[0].kind), each[1]))
 
     def _is_settled(self, entry: "os.DirEntry[str]") -> bool:
-        known = self._settled.get(entry.name)
+        held = self._held.get(entry.name)
+        known = held[0].stamp if held else self._settled.get(entry.name)
         try:
             return known is not None and known == _stamp(entry.stat(follow_symlinks=False))
         except FileNotFoundError:
@@ -130,6 +131,12 @@ class Folder:
             return None
         data, stamp = read
         digest = hashlib.sha256(data).hexdigest()
+        if text in self._held:
+            held, since_s, verdict = self._held[text]
+            if held.digest == digest:  # dropped again before it was let go; another content waits until then
+                self._tell(found, text, "repeated", "is there again")
+                self._held[text] = held._replace(stamp=stamp), since_s, verdict
+            return None
         dropped = Dropped(name, data, digest, stamp, self._names.get(text, digest) != digest)
         if len(data) > FILE_BYTES_MAX:
             self._tell(found, text, "oversize", f"is larger than {FILE_BYTES_MAX} bytes")

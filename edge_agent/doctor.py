@@ -92,6 +92,11 @@ def _clock() -> Finding:
 
 def _ports(config: Config) -> Iterator[Finding]:
     for link in config.links:
+        folder = link.options.get("folder")
+        if isinstance(folder, str):
+            there = Path(folder).is_dir() and os.access(folder, os.R_OK | os.X_OK)
+            advice = "" if there else "does the host's share or FTP folder exist, and may this user read it?"
+            yield Finding(f"folder of {link.id}", f"{folder} is {'there' if there else 'not readable'}", advice)
         port = link.options.get("port")
         if not isinstance(port, str):
             continue

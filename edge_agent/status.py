@@ -77,7 +77,7 @@ def _link(agent: "Agent", place: int, poller: Poller) -> dict[str, Any]:
 def _port(options: dict[str, Any]) -> str:
     """Return where a link's devices are, as its table says it."""
     number = options.get("tcp_port") or options.get("udp_port") or 502
-    named = options.get("port") or options.get("listen") or options.get("path")
+    named = options.get("port") or options.get("listen") or options.get("path") or options.get("folder")
     return str(named or f"{options.get('host', '')}:{number}")
 
 
