@@ -8,6 +8,7 @@ import numpy as np
 from drivers.link import Geodetic, Positions, Ranges, Sightings
 from edge_agent.position.field import Field
 from edge_agent.position.gates import Gates, Passage
+from edge_agent.position.kernel import track
 from edge_agent.position.likelihood import PRESENCE, RANGE, STRENGTH
 from edge_agent.position.plane import Plane
 from edge_agent.position.presence import RULES, Presence
@@ -27,6 +28,7 @@ HEARD_US = 2_500_000  # anchors heard within this time count for the method
 RANGE_SIGMA_M, RANGE_SIGMA_SHARE = 0.1, 0.0001  # in sight; the plan's own errors grow with the distance
 DEVICE_SIGMA_M = 0.3
 GATE_REACH_M, READER_REACH_M = 8.0, 40.0  # where the configuration tells none
+PLAIN_PERIOD_US = 5_000_000  # a step of the filter as plain Python takes milliseconds: each tag then has one in 5 s
 OPEN_KINDS = ("surface", "pond", "chamber")
 
 
@@ -58,6 +60,8 @@ class Locator:
         self._open = {z for z, zone in enumerate(structure.zones) if zone.kind in OPEN_KINDS}
         if structure.kind == "open_pit":
             self._open.add(-1)
+        self.pace_us = 0 if hasattr(track, "py_func") else PLAIN_PERIOD_US
+        self._stepped_us: dict[str, int] = {}
         self._due_us: dict[str, int] = {}
         self._shown: dict[str, int] = {}  # zone of the last fix given out
         self._heard: dict[str, dict[int, int]] = {}  # tag -> anchor -> time
@@ -84,7 +88,7 @@ class Locator:
         for passage in self._gates.quiet(now_us):
             self._passed(passage)
         for tag in [t for t, due in self._due_us.items() if due < now_us - 600_000_000]:
-            for table in (self._due_us, self._shown, self._heard):
+            for table in (self._due_us, self._shown, self._heard, self._stepped_us):
                 table.pop(tag, None)
         return self._given(), self._presence.look(now_us, down)
 
@@ -152,6 +156,9 @@ class Locator:
             self._show([fix], self._presence.devices(passage.tag))
 
     def _take(self, epochs: list[Epoch], devices: frozenset[str]) -> None:
+        if self.pace_us:
+            epochs = [e for e in epochs if e.time_us - self._stepped_us.get(e.tag, 0) >= self.pace_us]
+            self._stepped_us |= {e.tag: e.time_us for e in epochs}
         if epochs:
             self._show(map(self._to_fix, self._tracks.step(epochs)), devices)
 

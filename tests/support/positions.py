@@ -126,6 +126,7 @@ def awkward(steps: int = 25) -> list[tuple[float, ...]]:
     )
     anchors = tuple(Anchor(n, "u", r.id, r.length_m) for n, r in enumerate(structure.roadways))
     place, rng, found = Locator(structure, walks.manifest(anchors)), np.random.default_rng(1), []
+    place.pace_us = 0
     for second in range(steps):
         n = int(rng.integers(1, 5))
         now = np.full(n, walks.time_us(4 * second) + int(rng.integers(0, 3_000_000)))

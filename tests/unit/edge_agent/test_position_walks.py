@@ -116,7 +116,7 @@ def test_without_the_compiler_the_places_are_the_same() -> None:
     code = (
         "from tests.support import walks; from tests.support.positions import anchors_of, awkward, heard;"
         "from edge_agent.position import Locator; from itertools import islice;"
-        "place = Locator(walks.structure(), walks.manifest(anchors_of('uwb')));"
+        "place = Locator(walks.structure(), walks.manifest(anchors_of('uwb'))); place.pace_us = 0;"
         "source = heard('uwb', walks.walk(4, 3, seed=9));"
         "print([(f.tag, f.roadway.tolist(), f.chainage_mm.tolist(), f.sigma_mm.tolist())"
         " for _, a in islice(source, 12) for f in [place.feed(a)]], awkward())"
