@@ -35,6 +35,7 @@ class Bench(NamedTuple):
     """The device's side and the driver's side of one profile."""
 
     registers: Registers
+    unit: Unit
     link: Link
     sources: list[Source]
 
@@ -57,14 +58,15 @@ async def serving(path: Path) -> AsyncIterator[Bench]:
     ours, theirs = load_profile(str(path)), read_profile(path)
     registers = Registers(theirs, time.monotonic)
     bus = TcpBus("tcp", 0, FaultPlan("bench"), lambda _answer: None)
-    bus.add(Unit(theirs.unit, registers.image, 0.0))
+    unit = Unit(theirs.unit, registers.image, 0.0)
+    bus.add(unit)
     await bus.plug()
     serving = asyncio.create_task(bus.run())
     link = await open_link("modbus-tcp", {"host": "127.0.0.1", "tcp_port": bus.line.port}, SystemClock())
     device = DeviceOptions(id="d", profile=ours, unit=theirs.unit, period_s=PERIOD_S)
     try:
         points = [PointOptions(id=signal.id, device="d", signal=signal.id) for signal in ours.signals]
-        yield Bench(registers, link, link.sources([device], points))
+        yield Bench(registers, unit, link, link.sources([device], points))
     finally:
         await link.close()
         await bus.unplug()
