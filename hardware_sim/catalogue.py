@@ -1,5 +1,6 @@
 """The instruments of the demo mine: which device sits where, what each point measures and how its sensor errs."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -50,8 +51,9 @@ class DevicePlan(NamedTuple):
 
 
 class LinkPlan(NamedTuple):
-    """One line: kind as in gateway.toml and its pace in bits per second (0: TCP)."""
+    """One line: kind as in gateway.toml, its pace in bits per second (0: TCP) and the driver's further options."""
 
     id: str
     kind: str
     baud: int = 0
+    options: tuple[tuple[str, str | int | bool | Mapping[str, str]], ...] = ()

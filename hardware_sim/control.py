@@ -9,8 +9,8 @@ from aiohttp import web
 
 from hardware_sim.bus import RtuBus, TcpBus, Unit
 from hardware_sim.faults import KINDS, Rule
-from hardware_sim.linktrack import Console
 from hardware_sim.modbus import Read
+from hardware_sim.pusher import Pusher
 from hardware_sim.scenarios import SCENARIOS, Action, Verb
 from hardware_sim.simulator import Simulator
 from twin_wire.errors import ConfigError
@@ -142,7 +142,7 @@ def status(simulator: Simulator) -> dict[str, Any]:
     """Return the counts of a run as plain data."""
     links: dict[str, Any] = {}
     for name, line in simulator.floor.lines.items():
-        if isinstance(line, Console):
+        if isinstance(line, Pusher):
             links[name] = {"plugged": line.line.plugged, "frames": line.frames, "tags": line.tags, "lost": line.lost}
             links[name]["disturbed"] = dict(line.disturbed)
         else:

@@ -8,14 +8,16 @@ from hardware_sim.bus import Bus, RtuBus, TcpBus, Unit
 from hardware_sim.catalogue import DevicePlan, PointPlan
 from hardware_sim.faults import FaultPlan
 from hardware_sim.journal import Answer
-from hardware_sim.linktrack import Console, Network, Worn
 from hardware_sim.modbus import Read
 from hardware_sim.profile import Profile, Signal
+from hardware_sim.pusher import Pusher
 from hardware_sim.registers import Registers
 from hardware_sim.sensors import SensorState
+from hardware_sim.sight import Worn
 from hardware_sim.site import Site
+from hardware_sim.talkers import PERIOD_S, talker_of
 
-Line = RtuBus | TcpBus | Console
+Line = RtuBus | TcpBus | Pusher
 
 
 class Instrument:
@@ -55,9 +57,9 @@ class Floor:
                 self.lines[link.id] = TcpBus(link.id, tcp_port, faults, record)
             else:
                 anchors = [anchor for anchor in site.anchors if anchor.device == link.id]
-                network = Network(anchors, f"{seed}/{link.id}")
-                phase_s = 0.37 * place
-                self.lines[link.id] = Console(link.id, path, link.baud, network, worn, faults, record, phase_s=phase_s)
+                talker = talker_of(link, anchors, worn, f"{seed}/{link.id}")
+                period_s, phase_s = PERIOD_S.get(link.kind, 1.0), 0.37 * place
+                self.lines[link.id] = Pusher(link.id, path, link.baud, talker, faults, record, period_s, phase_s)
         for device in site.devices:
             line = self.lines[device.link]
             if isinstance(line, Bus):

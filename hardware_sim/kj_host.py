@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple, get_args
 
 from hardware_sim import kj_files
 from hardware_sim.kj_files import MINE, STYLES, Seen, Sensor, Shown, Style
-from hardware_sim.linktrack import Worn
 from hardware_sim.plan import place_of
+from hardware_sim.sight import Worn
 from twin_wire.errors import ConfigError
 
 Fault = Literal[

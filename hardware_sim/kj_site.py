@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hardware_sim.kj_files import MINE
 from hardware_sim.kj_host import FAULTS, SENSORS, STATIONS, KjHost, Order
-from hardware_sim.linktrack import Worn
+from hardware_sim.sight import Worn
 from hardware_sim.simulator import warmed
 from hardware_sim.site import SITE, structure_text
 from hardware_sim.truth import Mine

@@ -1,21 +1,19 @@
-"""UWB positioning consoles that speak LinkTrack Anchor0 frames: distances from worn tags to eight fixed anchors.
+"""UWB positioning devices that speak LinkTrack: a console's Anchor0, a tag's Tag0 and an anchor's Node2 frames.
 
 Ranging: 0.1 m noise in sight, 15 % outliers that are exponentially too long, 10 % losses; round a corner only near it.
 """
 
-import asyncio
-import math
 import random
 import struct
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hardware_sim.faults import FaultPlan
 from hardware_sim.journal import Answer
-from hardware_sim.line import PtyLine
-from hardware_sim.plan import Anchor, junction_by_id, length_of, place_of, roadway_by_id
+from hardware_sim.plan import Anchor
+from hardware_sim.pusher import Pusher, Said
+from hardware_sim.sight import Sight, Worn
 
 FRAME_BYTES = 896
 TAGS_MAX = 30  # places for tags in one Anchor0 frame
@@ -23,8 +21,6 @@ ANCHORS_MAX = 8
 EMPTY, ROLE_ANCHOR, ROLE_TAG, TAIL = 0xFF, 1, 2, 0xEE
 DISTANCE_M_MAX = 655.0  # u16 centimetres
 SIGHT_M, CORNER_M = 400.0, 45.0  # how far a range carries in sight, and beyond a corner
-NEAR_JUNCTION_M = 6.0  # an anchor this close to a junction looks into every roadway there
-STRAIGHT = math.cos(math.radians(20.0))  # two roadways this nearly in line see each other
 NOISE_M, OUTLIER_SHARE, OUTLIER_MEAN_M, LOST_SHARE = 0.1, 0.15, 1.5, 0.10
 _TAG = struct.Struct("<BB9s8H")
 _TAIL = struct.Struct("<67xI4xHIBBB")
@@ -35,15 +31,6 @@ class Tag(NamedTuple):
 
     id: int
     distances_m: tuple[float, ...]
-
-
-class Worn(NamedTuple):
-    """Where a tag really is: roadway, chainage, and metres beside the middle line."""
-
-    tag: int
-    roadway: str
-    chainage_m: float
-    side_m: float
 
 
 def anchor0(console: int, tags: Sequence[Tag], local_ms: int, system_ms: int, volts: float = 12.0) -> bytes:
@@ -60,14 +47,28 @@ def anchor0(console: int, tags: Sequence[Tag], local_ms: int, system_ms: int, vo
     return b"".join(parts)
 
 
-class View(NamedTuple):
-    """How an anchor hears a roadway: `via_m` is the anchor's chainage or, round a corner, the corner's."""
+def tag0(tag: Tag, local_ms: int, volts: float = 3.7) -> bytes:
+    """Return one Tag0 frame: what a tag says of itself, its position left 0."""
+    distances = b"".join(_i24(metres) for metres in tag.distances_m).ljust(24, b"\0")
+    motion = struct.pack("<6f12x3h4f", 0, 0, 0, 0, 0, 9.81, 0, 0, 0, 1, 0, 0, 0)
+    now = local_ms & 0xFFFFFFFF
+    head = bytes((0x55, 0x01, tag.id, ROLE_TAG)) + bytes(18) + distances + motion
+    body = head.ljust(108, b"\0") + struct.pack("<II4xH5x", now, now, round(volts * 1000))
+    return body + bytes((sum(body) & 0xFF,))
 
-    anchor: Anchor
-    at: tuple[float, float, float]
-    via_m: float
-    reach_m: float
-    sighted: bool
+
+def node2(own: int, ranges: Sequence[tuple[int, float]], local_ms: int, volts: float = 12.0) -> bytes:
+    """Return one Node2 frame of an anchor: (tag, metres) of up to 255 tags it hears."""
+    now = local_ms & 0xFFFFFFFF
+    size = 119 + 13 * len(ranges) + 1
+    head = struct.pack("<BBHBBI", 0x55, 0x04, size, ROLE_ANCHOR, own, now).ljust(116, b"\0")
+    body = head + struct.pack("<HB", round(volts * 1000), len(ranges))
+    body += b"".join(struct.pack("<BB3sBBI2x", ROLE_TAG, tag, _i24(metres), 160, 158, now) for tag, metres in ranges)
+    return body + bytes((sum(body) & 0xFF,))
+
+
+def _i24(metres: float) -> bytes:
+    return (round(metres * 1000) & 0xFFFFFF).to_bytes(3, "little")
 
 
 class Network:
@@ -76,74 +77,70 @@ class Network:
     def __init__(self, anchors: Iterable[Anchor], seed: str) -> None:
         self.anchors = {anchor.id: anchor for anchor in anchors}
         assert all(0 <= number < ANCHORS_MAX for number in self.anchors)
-        self.random = random.Random(seed)  # noqa: S311
-        self._views: dict[str, list[View]] = {way: [] for way in roadway_by_id()}
-        for anchor in self.anchors.values():
-            self._look(anchor)
+        self._ranging = Ranging(self.anchors.values(), seed)
 
     def measure(self, worn: Iterable[Worn]) -> list[Tag]:
         """Return every tag that at least one anchor hears."""
         heard = []
         for person in worn:
             distances = [0.0] * ANCHORS_MAX
-            for view in self._views[person.roadway]:
-                distances[view.anchor.id] = max(distances[view.anchor.id], self._range(view, person))
+            for number, metres in self._ranging.measure(person).items():
+                distances[number] = metres
             if any(distances):
                 heard.append(Tag(person.tag, tuple(distances)))
         return heard
 
-    def _range(self, view: View, person: Worn) -> float:
-        if abs(person.chainage_m - view.via_m) > view.reach_m or self.random.random() < LOST_SHARE:
-            return 0.0
-        x, y, z = place_of(person.roadway, person.chainage_m)
-        true = math.dist((x, y, z), view.at)
-        distance = math.hypot(true, person.side_m) + self.random.gauss(0.0, NOISE_M)
-        if not view.sighted or self.random.random() < OUTLIER_SHARE:
-            distance += self.random.expovariate(1.0 / OUTLIER_MEAN_M)
-        return min(max(distance, 0.05), DISTANCE_M_MAX)
 
-    def _look(self, anchor: Anchor) -> None:
-        """Note how the anchor hears its own roadway and what lies behind its two ends."""
-        at, own = place_of(anchor.roadway, anchor.chainage_m), roadway_by_id()[anchor.roadway]
-        self._views[own.id].append(View(anchor, at, anchor.chainage_m, SIGHT_M, sighted=True))
-        self._look_on(anchor, at, own.id, own.start, anchor.chainage_m)
-        self._look_on(anchor, at, own.id, own.end, length_of(own) - anchor.chainage_m)
+class Ranging:
+    """Distances by ultra-wide band: right in sight, too long by reflection, lost now and then."""
 
-    def _look_on(
-        self, anchor: Anchor, at: tuple[float, float, float], through: str, junction: str, distance_m: float
+    def __init__(self, anchors: Iterable[Anchor], seed: str) -> None:
+        self.random = random.Random(seed)  # noqa: S311
+        self._sight = Sight(anchors, SIGHT_M, CORNER_M)
+
+    def measure(self, person: Worn) -> dict[int, float]:
+        """Return the distance in m to every anchor that hears a tag."""
+        found: dict[int, float] = {}
+        for path in self._sight.paths(person):
+            if self.random.random() < LOST_SHARE:
+                continue
+            distance = path.metres + self.random.gauss(0.0, NOISE_M)
+            if not path.sighted or self.random.random() < OUTLIER_SHARE:
+                distance += self.random.expovariate(1.0 / OUTLIER_MEAN_M)
+            distance = min(max(distance, 0.05), DISTANCE_M_MAX)
+            found[path.anchor.id] = max(found.get(path.anchor.id, 0.0), distance)
+        return found
+
+
+class Frames:
+    """What one device says a period: `form` anchor0, or node2 of the anchor or tag0 of the tag `own`."""
+
+    def __init__(
+        self, network: Network, worn: Callable[[], Iterable[Worn]], form: str = "anchor0", own: int = 0
     ) -> None:
-        """Note the roadways behind a junction that is `distance_m` away; straight on, sight carries further still."""
-        for way in roadway_by_id().values():
-            if way.id == through or junction not in (way.start, way.end):
-                continue
-            straight = _straight_on(through, way.id, junction)
-            sighted = straight or distance_m <= NEAR_JUNCTION_M
-            reach = (SIGHT_M if sighted else CORNER_M) - distance_m
-            if reach <= 0:
-                continue
-            length = length_of(way)
-            self._views[way.id].append(View(anchor, at, 0.0 if way.start == junction else length, reach, sighted))
-            if straight:
-                other = way.end if way.start == junction else way.start
-                self._look_on(anchor, at, way.id, other, distance_m + length)
+        self._network, self._worn, self._form, self._own, self._turn = network, worn, form, own, 0
+
+    def due(self, now_s: float) -> list[Said]:
+        """Return the frame of now."""
+        heard = self._network.measure(self._worn())
+        millis = int(now_s * 1000)
+        if self._form == "node2":
+            mine = [(tag.id, tag.distances_m[self._own]) for tag in heard if tag.distances_m[self._own]]
+            return [Said(node2(self._own, mine, millis), len(mine))]
+        if self._form == "tag0":
+            return [Said(tag0(tag, millis), 1) for tag in heard if tag.id == self._own]
+        if len(heard) > TAGS_MAX:  # a frame is full at 30: the rest comes in turn
+            self._turn = (self._turn + TAGS_MAX) % len(heard)
+            heard = (heard + heard)[self._turn : self._turn + TAGS_MAX]
+        return [Said(anchor0(0, heard, millis, millis), len(heard))]
+
+    def hear(self, data: bytes, now_s: float) -> list[Said]:
+        """Return nothing: a console is told by its own program only."""
+        del data, now_s
+        return []
 
 
-def _heading(roadway: str, junction: str) -> tuple[float, float]:
-    """Return the unit vector in plan along a roadway, away from one of its junctions."""
-    way, by_id = roadway_by_id()[roadway], junction_by_id()
-    here, other = by_id[junction], by_id[way.end if way.start == junction else way.start]
-    x, y = other.x_m - here.x_m, other.y_m - here.y_m
-    size = math.hypot(x, y) or 1.0
-    return x / size, y / size
-
-
-def _straight_on(one: str, other: str, junction: str) -> bool:
-    """Tell whether two roadways that meet at a junction are nearly one line."""
-    a, b = _heading(one, junction), _heading(other, junction)
-    return -(a[0] * b[0] + a[1] * b[1]) >= STRAIGHT
-
-
-class Console:
+class Console(Pusher):
     """An anchor console on a serial line that pushes one frame a period, whether anyone reads or not."""
 
     def __init__(
@@ -158,57 +155,4 @@ class Console:
         period_s: float = 1.0,
         phase_s: float = 0.0,
     ) -> None:
-        self.link, self.network, self.faults = link, network, faults
-        self.line = PtyLine(path, baud, lambda _: None)
-        self.frames = self.lost = self.tags = 0
-        self.disturbed: Counter[str] = Counter()
-        self._worn, self._record, self._period_s, self._phase_s = worn, record, period_s, phase_s
-        self._turn = 0
-
-    async def run(self) -> None:
-        """Push frames until cancelled."""
-        loop = asyncio.get_running_loop()
-        self.line.plug()
-        due_s = loop.time() + self._phase_s
-        try:
-            while True:
-                due_s = max(due_s + self._period_s, loop.time())
-                await asyncio.sleep(due_s - loop.time())
-                await self._push(loop.time())
-        finally:
-            self.line.unplug()
-
-    async def unplug(self) -> None:
-        """Pull the port out."""
-        self.line.unplug()
-
-    async def plug(self) -> None:
-        """Plug the port in again."""
-        self.line.plug()
-
-    async def _push(self, now_s: float) -> None:
-        heard = self.network.measure(self._worn())
-        if len(heard) > TAGS_MAX:  # a frame is full at 30: the rest comes in turn
-            self._turn = (self._turn + TAGS_MAX) % len(heard)
-            heard = (heard + heard)[self._turn : self._turn + TAGS_MAX]
-        millis = int(now_s * 1000)
-        frame = anchor0(0, heard, millis, millis)
-        sent = self.faults.disturb(_bare, b"", 0, frame, 0, now_s)
-        if not self.line.plugged or self.line.unread() > 2 * FRAME_BYTES:
-            self.lost += 1  # nobody listens: a serial line does not wait
-            return
-        if sent.delay_s:
-            await asyncio.sleep(sent.delay_s)
-        if sent.data and not await self.line.send(sent.data):
-            self.lost += 1
-        elif sent.fault:
-            self.disturbed[sent.fault] += 1
-        else:
-            self.frames += 1
-            self.tags += len(heard)
-            self._record(Answer(self.link, 0, 0, 0, len(heard), frame))
-
-
-def _bare(unit: int, pdu: bytes, transaction: int) -> bytes:
-    del unit, transaction
-    return pdu
+        super().__init__(link, path, baud, Frames(network, worn), faults, record, period_s, phase_s)

@@ -12,9 +12,9 @@ from hardware_sim.bus import Bus, TcpBus
 from hardware_sim.devices import Floor, Line
 from hardware_sim.faults import Rule
 from hardware_sim.journal import Journal
-from hardware_sim.linktrack import Worn
 from hardware_sim.scenarios import Action, Label, Labels, Story
 from hardware_sim.sensors import FAULTS
+from hardware_sim.sight import Worn
 from hardware_sim.site import Site
 from hardware_sim.truth import Mine
 from twin_wire.errors import ConfigError

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -137,6 +137,7 @@ def gateway_text(site: Site, directory: Path, options: SiteOptions) -> str:
         else:
             lines += [f"port = {_json(str(directory / 'dev' / link.id))}", f"baud = {link.baud}"]
             lines += ['parity = "N"', "stop_bits = 1"]
+        lines += [f"{key} = {_toml(value)}" for key, value in link.options]
     for device in site.devices:
         lines += ["", "[[device]]", f"id = {_json(device.id)}", f"link = {_json(device.link)}"]
         lines += [f"profile = {_json(device.profile)}", f"unit = {device.unit}", f"period_s = {device.period_s}"]
@@ -159,6 +160,13 @@ def _point_row(device: DevicePlan, point: PointPlan) -> list[str]:
     texts = [point.id, device.id, point.signal, point.name, point.zone, point.roadway]
     chainage = "" if point.chainage_m is None else f"{point.chainage_m:g}"
     return [*texts, chainage, point.place, *("" if n is None else f"{n:g}" for n in numbers), ""]
+
+
+def _toml(value: object) -> str:
+    """Return a text, number, truth value or table of texts as TOML writes it in one line."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_json(text)}" for key, text in value.items()) + " }"
+    return _json(value)
 
 
 def _json(value: object) -> str:
