@@ -10,25 +10,35 @@ import subprocess
 import tty
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-from pymodbus import ModbusDeviceIdentification
-from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus import FramerType, ModbusDeviceIdentification
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer, ModbusUdpServer
+from pymodbus.server.base import ModbusBaseServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from drivers import DeviceOptions, Link, PointOptions, Source, open_link
 from drivers.modbus.link import ModbusLink
 from drivers.profile import Modbus, Profile, Signal
-from tests.support.modbus_stand_ins import modbus_profile
+from tests.support.debian import Missing
+from tests.support.debian import libmodbus as libmodbus_files
+from tests.support.modbus_other_peers import self_signed, server_context
 from tests.support.modbus_peer import SystemClock
+from tests.support.modbus_stand_ins import modbus_profile
 from tests.support.sim_lines import rtu_bus, serving, unit
 from twin_wire.errors import DeviceError, LinkError
 from twin_wire.readings import Block
 
 CLOCK = SystemClock()
-EXAMPLES = Path("/usr/share/doc/libmodbus-dev/examples")
 NUMBERS = {"i": -12, "l": -70_000, "f": 20.9, "d": -0.125, "q": 1 << 40}
+
+
+class Libmodbus(NamedTuple):
+    """libmodbus' test server, and what its libraries need to be found."""
+
+    program: Path
+    environment: dict[str, str]
 
 
 def device() -> SimDevice:
@@ -148,28 +158,78 @@ def test_pymodbus_over_a_serial_line_gives_the_same() -> None:
     asyncio.run(main())
 
 
+async def check_pymodbus(link: Link, server: ModbusBaseServer) -> None:
+    """Read what pymodbus serves over one of its other carriers, with both checks between."""
+    source = sources_of(link, profile())
+    for _ in range(3):
+        assert await read(source) == EXPECTED
+    with pytest.raises(DeviceError) as caught:
+        await sources_of(link, modbus_profile([("beyond", 5000)])).read(CLOCK.monotonic_s() + 2)
+    assert caught.value.code == 2
+    await link.close()
+    await server.shutdown()
+
+
+def test_pymodbus_over_tls_gives_the_same(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+
+    async def main() -> None:
+        server = ModbusTlsServer(device(), address=("127.0.0.1", 0), sslctx=server_context(certificate, key))
+        await server.serve_forever(background=True)
+        assert server.transport is not None
+        port = server.transport.sockets[0].getsockname()[1]
+        options = {"host": "127.0.0.1", "tcp_port": port, "ca_file": str(certificate)}
+        await check_pymodbus(await open_link("modbus-tls", options, CLOCK), server)
+
+    asyncio.run(main())
+
+
+def test_pymodbus_over_udp_gives_the_same() -> None:
+    async def main() -> None:
+        server = ModbusUdpServer(device(), address=("127.0.0.1", 0))
+        await server.serve_forever(background=True)
+        assert server.transport is not None
+        port = server.transport.get_extra_info("sockname")[1]
+        await check_pymodbus(await open_link("modbus-udp", {"host": "127.0.0.1", "udp_port": port}, CLOCK), server)
+
+    asyncio.run(main())
+
+
+def test_pymodbus_over_ascii_gives_the_same() -> None:
+    async def main() -> None:
+        async with joined_ports() as (ours, theirs):
+            server = ModbusSerialServer(device(), framer=FramerType.ASCII, port=theirs, baudrate=115_200)
+            await server.serve_forever(background=True)
+            options = {"port": ours, "baud": 115_200, "data_bits": 8}
+            await check_pymodbus(await open_link("modbus-ascii", options, CLOCK), server)
+
+    asyncio.run(main())
+
+
 @pytest.fixture(scope="module")
-def libmodbus_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def libmodbus_server(tmp_path_factory: pytest.TempPathFactory) -> Libmodbus:
     """libmodbus' own test server, its port and device taken from the environment instead of fixed."""
-    if shutil.which("gcc") is None or not (EXAMPLES / "unit-test-server.c").is_file():
-        pytest.skip("needs gcc and the Debian package libmodbus-dev")
+    try:
+        examples, flags, environment = libmodbus_files()
+    except Missing as why:
+        pytest.skip(f"no libmodbus: {why}")
     folder = tmp_path_factory.mktemp("libmodbus")
-    source = (EXAMPLES / "unit-test-server.c").read_text()
+    source = (examples / "unit-test-server.c").read_text()
     source = source.replace('"/dev/ttyUSB0"', 'getenv("PORT")').replace("1502)", 'atoi(getenv("PORT")))')
     (folder / "server.c").write_text(source)
-    shutil.copy(EXAMPLES / "unit-test.h", folder)
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libmodbus"], capture_output=True, text=True)
-    if flags.returncode:
-        pytest.skip("pkg-config does not know libmodbus")
-    command = ["gcc", "-w", "-o", "server", "server.c", *flags.stdout.split()]
-    subprocess.run(command, cwd=folder, check=True, timeout=50)
-    return folder / "server"
+    shutil.copy(examples / "unit-test.h", folder)
+    subprocess.run(["gcc", "-w", "-o", "server", "server.c", *flags], cwd=folder, check=True, timeout=50)
+    return Libmodbus(folder / "server", environment)
 
 
 @contextlib.asynccontextmanager
-async def libmodbus(program: Path, kind: str, port: str) -> AsyncIterator[None]:
+async def libmodbus(server: Libmodbus, kind: str, port: str) -> AsyncIterator[None]:
     process = await asyncio.create_subprocess_exec(
-        program, kind, env={"PORT": port}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        server.program,
+        kind,
+        env={**server.environment, "PORT": port},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         yield
@@ -208,23 +268,24 @@ async def check_libmodbus(link: Link) -> None:
     source = sources_of(link, libmodbus_profile(), 17)
     assert await read(source) == LIBMODBUS
 
-    async def one(address: int, length: int = 1) -> None:
+    async def one(address: int, length: int = 1, unit_number: int = 17) -> None:
         signals = [(f"r{address + n}", address + n) for n in range(length)]
-        odd = sources_of(link, modbus_profile(signals, timeout_ms=200), 17)
+        odd = sources_of(link, modbus_profile(signals, timeout_ms=200), unit_number)
         await asyncio.sleep(max(0.0, odd.pace().quiet_until_s - CLOCK.monotonic_s()))
         await odd.read(CLOCK.monotonic_s() + 5)
 
     with pytest.raises(DeviceError) as busy:
         await one(0x170)
     assert busy.value.code == 6
-    for address, length in ((0x160, 2), (0x171, 1), (0x172, 1)):  # one register too few, wrong unit or id, 0.5 s late
+    # One register too few, wrong unit or id, 0.5 s late, byte by byte for another unit (on a serial line: no frame).
+    for address, length in ((0x160, 2), (0x171, 1), (0x172, 1), (0x173, 1)):
         with pytest.raises(LinkError):
             await one(address, length)
     await asyncio.sleep(max(0.0, source.pace().quiet_until_s - CLOCK.monotonic_s()))
     assert await read(source) == LIBMODBUS
 
 
-def test_libmodbus_over_tcp_and_its_tricks(libmodbus_server: Path) -> None:
+def test_libmodbus_over_tcp_and_its_tricks(libmodbus_server: Libmodbus) -> None:
     async def main() -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -238,12 +299,14 @@ def test_libmodbus_over_tcp_and_its_tricks(libmodbus_server: Path) -> None:
                     break
                 await asyncio.sleep(0.05)
             await check_libmodbus(link)
+            slow = sources_of(link, modbus_profile([("r", 0x173)], timeout_ms=500), 255)
+            assert await read(slow) == {"r": 0.0}, "it comes byte by byte, and for the unit asked"
             await link.close()
 
     asyncio.run(main())
 
 
-def test_libmodbus_over_a_serial_line_and_its_tricks(libmodbus_server: Path) -> None:
+def test_libmodbus_over_a_serial_line_and_its_tricks(libmodbus_server: Libmodbus) -> None:
     async def main() -> None:
         async with joined_ports() as (ours, theirs), libmodbus(libmodbus_server, "rtu", theirs):
             await asyncio.sleep(0.3)

@@ -1,6 +1,5 @@
 """Modbus masters we did not write read the right values from our simulated slaves."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,9 +7,8 @@ import pytest
 from pymodbus import FramerType, ModbusException
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 
+from tests.support.debian import Missing, program
 from tests.support.sim_lines import rtu_bus, serving, tcp_bus, unit
-
-MBPOLL = shutil.which("mbpoll")
 
 
 def test_pymodbus_reads_every_table_over_tcp() -> None:
@@ -62,7 +60,6 @@ def test_a_unit_that_is_not_there_says_nothing_on_a_serial_line(tmp_path: Path) 
     assert bus.absent == {9: 1}
 
 
-@pytest.mark.skipif(MBPOLL is None, reason="mbpoll is not installed here")
 def test_mbpoll_reads_over_tcp() -> None:
     bus = tcp_bus([unit(1)])
     with serving(bus):
@@ -73,7 +70,6 @@ def test_mbpoll_reads_over_tcp() -> None:
         ]
 
 
-@pytest.mark.skipif(MBPOLL is None, reason="mbpoll is not installed here")
 def test_mbpoll_reads_over_a_serial_line(tmp_path: Path) -> None:
     with serving(rtu_bus(tmp_path / "bus", 9600, [unit(2, 0.01)])):
         arguments = ("-m", "rtu", "-b", "9600", "-P", "none", "-a", "2", "-r", "1", "-c", "2")
@@ -82,7 +78,11 @@ def test_mbpoll_reads_over_a_serial_line(tmp_path: Path) -> None:
 
 def polled(*arguments: str) -> list[int]:
     """Return the holding registers mbpoll printed."""
-    assert MBPOLL
-    done = subprocess.run([MBPOLL, "-t", "4", "-1", *arguments], capture_output=True, text=True, timeout=20, check=True)
+    try:
+        mbpoll, environment = program("mbpoll")
+    except Missing as why:
+        pytest.skip(f"no mbpoll: {why}")
+    command = [mbpoll, "-t", "4", "-1", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, env=environment)
     rows = [line.split("]:")[1] for line in done.stdout.splitlines() if line.startswith("[")]
     return [int(row.split()[0]) for row in rows]
