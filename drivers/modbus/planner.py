@@ -93,7 +93,11 @@ def join(pairs: Sequence[tuple[Span, Span]], items: Sequence[Span], rules: Rules
         holed = any(first < cut < first + count for cut in rules.cuts)
         if count <= rules.count_max and may_read(rules, first, count) and not holed:
             joined.add((first, count))
-    return sorted(a for a in joined if not any(a != b and b[0] <= a[0] and sum(a) <= sum(b) for b in joined))
+    kept: list[Span] = []
+    for span in sorted(joined, key=lambda span: (span[0], -span[1])):
+        if not kept or sum(span) > sum(kept[-1]):
+            kept.append(span)
+    return kept
 
 
 def complement(spans: Iterable[Span]) -> list[tuple[int, int]]:

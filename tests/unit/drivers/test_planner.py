@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.modbus.planner import Cost, Rules, Span, may_read, plan, plan_cost_s
+from drivers.modbus.planner import Cost, Rules, Span, complement, join, may_read, plan, plan_cost_s
 from twin_wire.errors import ConfigError
 
 CHAR_S = 11 / 9600
@@ -95,3 +95,30 @@ def test_an_item_wider_than_the_device_allows_is_a_configuration_fault() -> None
 
 def test_a_thousand_registers_are_planned_in_eight_requests() -> None:
     assert plan([(n, 1) for n in range(1000)], cost(0.002), Rules(125)) == [(125 * n, 125) for n in range(8)]
+
+
+def test_a_pair_is_one_item_where_one_request_may_read_both() -> None:
+    pair = [((0, 2), (60, 1))]
+    assert join(pair, [(0, 2), (60, 1), (10, 2)], Rules(125)) == [(0, 61)]
+    assert plan(join(pair, [(0, 2), (60, 1)], Rules(125)), cost(0.001), Rules(125)) == [(0, 61)], "at any price"
+    for rules in (Rules(60), Rules(125, forbid=((30, 30),)), Rules(125, cuts={9}), Rules(125, only={(0, 2), (60, 1)})):
+        assert join(pair, [(0, 2), (60, 1)], rules) == [(0, 2), (60, 1)]
+    assert join(pair, [(0, 2), (60, 1)], Rules(125, atomic=((55, 70),))) == [(0, 71)], "its block with it"
+
+
+def test_nested_items_are_read_once() -> None:
+    assert join([], [(0, 10), (0, 2), (4, 2), (8, 4), (8, 4)], Rules(125)) == [(0, 10), (8, 4)]
+
+
+def test_a_device_that_answers_certain_reads_only_gets_those() -> None:
+    rules = Rules(125, only={(0, 2), (2, 1)})
+    assert plan([(0, 2), (2, 1)], cost(1.0), rules) == [(0, 2), (2, 1)]
+    assert not may_read(rules, 0, 3)
+    assert may_read(rules, 2, 1)
+    with pytest.raises(ConfigError):
+        plan([(4, 1)], cost(1.0), rules)
+
+
+def test_what_no_span_holds() -> None:
+    assert complement([(4, 2), (0, 1), (5, 3), (65_535, 1)]) == [(1, 3), (8, 65_534)]
+    assert complement([]) == [(0, 65_535)]
