@@ -44,3 +44,10 @@ def test_the_mean_follows_what_is_seen() -> None:
     for _ in range(60):
         turnaround.answered(0.04)
     assert abs(turnaround.mean_s - 0.04) < 0.001
+
+
+def test_a_device_is_never_given_up_before_twice_what_its_profile_declares() -> None:
+    logger = Turnaround(60.0, 180.0)
+    for _ in range(10):
+        logger.answered(0.05)
+    assert logger.allowance_s == 120.0
