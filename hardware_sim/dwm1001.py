@@ -57,7 +57,8 @@ class Module:
             return []
         byte = data[:1]  # the others came too fast
         if not self.shell:
-            twice, self._return_s = byte == b"\r" and now_s - self._return_s < TWICE_S, now_s
+            twice = byte == b"\r" and now_s - self._return_s < TWICE_S
+            self._return_s = now_s if byte == b"\r" else -1e9
             if not twice:
                 return []
             self.shell = True

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from hardware_sim.catalogue import DevicePlan, LinkPlan, PointPlan
 from hardware_sim.instruments import LINKS, devices
+from hardware_sim.nmea import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
 from hardware_sim.plan import ANCHORS, CONTROLS, EXITS, JUNCTIONS, REFUGES, ROADWAYS, ZONES, Anchor, length_of
 from hardware_sim.profile import Profile, load_profile
 from twin_wire.errors import ConfigError
@@ -96,7 +97,8 @@ def structure_text() -> str:
     }
     head = {"version": 1, "site": SITE, "name": SITE_NAME, "revision": 1, "kind": "underground"}
     head["datum"] = "own grid, z from the pit mouth"
-    lines = [f" {_json(key)}: {_json(value)}" for key, value in head.items()]
+    here = {"latitude_deg": LATITUDE_DEG, "longitude_deg": LONGITUDE_DEG, "height_m": HEIGHT_M}  # of the grid's origin
+    lines = [f" {_json(key)}: {_json(value)}" for key, value in (head | {"georeference": here}).items()]
     for key, rows in tables.items():
         body = ",\n".join(f"  {_json(row)}" for row in rows)
         lines.append(f" {_json(key)}: [\n{body}\n ]" if rows else f" {_json(key)}: []")
