@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ from twin_wire.statement import encode_envelope
 ENTRIES_MAX = 100_000
 ALWAYS = ("genesis", "enrol", "rotate", "revoke", "restore", "manifest", "structure", "ruleset")
 CHUNK = 64
+SCRIPT = (Path(__file__).parent / "verify_evidence.py").read_bytes()
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same entries make the same bytes
 
 README = """Evidence from the log of {name} ({origin})
@@ -29,7 +31,11 @@ What is in this archive
   entries/N.cbor        entry N of the log: [statement, body], exactly as the gateway sent it
   entries/N.receipt     proof (RFC 9942) that the statement is entry N of the log of {size} entries
 
-Check it:  twin-server verify evidence.zip       (or your own program: twin_wire/SPEC.md)
+  verify_evidence.py    checks all of it and prints the readings; needs only Python and its package `cryptography`
+
+Check it:  python verify_evidence.py evidence.zip KEY > readings.csv
+   or      twin-server verify evidence.zip       (or your own program: twin_wire/SPEC.md)
+KEY is the log's key as you were given it by another way than this archive.
 
 What a successful check means
   The records in this archive are unaltered since the gateway sealed them, under keys the log enrolled, and they are
@@ -131,6 +137,7 @@ async def bundle(
         _put(archive, "README.txt", _readme(log).encode())
         _put(archive, "checkpoint", note.encode())
         _put(archive, "log.vkey", (log.row.log_vkey + "\n").encode())
+        _put(archive, "verify_evidence.py", SCRIPT)
         _put(archive, "facts.json", msgspec.json.format(msgspec.json.encode(facts)))
         yield sink.take()
         for at in range(0, len(indices), CHUNK):
