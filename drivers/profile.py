@@ -189,10 +189,11 @@ def _on_the_wire(items: list[Addressed], kind: str, modbus: Modbus, faults: Faul
     """Take `address_base` off every address."""
     moved = []
     for place, item in enumerate(items):
-        base = modbus.address_base
+        base, end = modbus.address_base, 65_536
         if isinstance(base, str):
+            end = 9_999 if base == "4xxxx" else end
             base = REFERENCE_BASES[base].get(item.function, 0)
-        if not 0 <= item.address - base <= 65536 - item.count:
+        if not 0 <= item.address - base <= end - item.count:
             faults.append((f"{kind}[{place}].address", f"{item.address} is not on the wire after address_base"))
         moved.append(msgspec.structs.replace(item, address=max(0, item.address - base)))
     return moved
