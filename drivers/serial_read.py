@@ -27,15 +27,18 @@ class ReadOnlyPort:
         self.low_latency = False
         self._fd = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         try:
-            with contextlib.suppress(termios.error):
-                termios.tcflow(self._fd, termios.TCOOFF)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # before anything that another user would feel
+        except OSError:
+            os.close(self._fd)
+            raise
+        try:
+            termios.tcflow(self._fd, termios.TCOOFF)
             if release_rts:
                 with contextlib.suppress(OSError):  # a pseudo-terminal has no such line
                     fcntl.ioctl(self._fd, termios.TIOCMBIC, struct.pack("I", termios.TIOCM_RTS))
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._set_raw(baud, parity, stop_bits)
         except BaseException:
-            os.close(self._fd)
+            self.close()
             raise
 
     def fileno(self) -> int:

@@ -203,16 +203,17 @@ class Tap:
         """Judge the answer held by the question that comes next, and learn or miss one in the usual order."""
         before, unanswered = self._previous, self._last is not None
         self.counts.unanswered += unanswered
-        missing = None
+        missing, in_turn = None, False
         if before is not None and before.request is not None and not (unanswered and before.request == request):
+            after_s = frame.first_s - before.last_s
+            in_turn = self._order.in_turn(before.request, request, after_s)
             usual = self._order.usual(before.request)
-            self._order.saw(before.request, request)
+            self._order.saw(before.request, request, after_s)
             missing = usual if usual not in (None, request) else None
         if self._held is not None:
-            held = self._held.heard.request
-            if not self._held.quick and (missing is not None or self._order.usual(held) != request):
+            if not self._held.quick and not in_turn:
                 self._drop("slow")
-            elif missing is not None and _shape(missing) == _shape(held):
+            elif missing is not None and _shape(missing) == _shape(self._held.heard.request):
                 self._drop("skipped")
             else:
                 self._release()

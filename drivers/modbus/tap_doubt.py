@@ -8,6 +8,8 @@ line, which question the master usually asks after which.
 from collections import deque
 from typing import NamedTuple
 
+import msgspec
+
 from drivers.modbus.pdu import Read, data_bytes
 
 LATE_S, LATE_FACTOR = 3.0, 10.0  # an answer later than this, or ten times the slowest seen, does not come any more
@@ -19,6 +21,7 @@ ANSWERS_TO_TRUST, ANSWERS_KEPT = 4, 16
 ROUND_CHARS = 13  # the shortest answer (5) and a question (8): what must at least be missed for a wrong pair
 TURNS = 1.8  # of two turnarounds, near the shortest seen
 STREAK, STREAK_MAX = 3, 8
+AS_USUAL, PACE_WEIGHT = 1.5, 0.2
 
 
 class Ask(NamedTuple):
@@ -107,23 +110,35 @@ class UnitMemory:
             self.open = [Ask(None, b"", now_s), *self.open[-OPEN_MAX + 1 :]]
 
 
+class _Next(msgspec.Struct):
+    request: Read
+    streak: int
+    after_s: float  # of late
+
+
 class Order:
-    """Which question follows which on this line, as far as the master keeps an order."""
+    """Which question follows which on this line and how soon, as far as the master keeps an order."""
 
     def __init__(self) -> None:
-        self._next: dict[Read, tuple[Read, int]] = {}  # the usual successor, and how firmly
+        self._next: dict[Read, _Next] = {}
 
     def usual(self, request: Read) -> Read | None:
         """Return the question that regularly follows, None if there is no rule."""
         found = self._next.get(request)
-        return found[0] if found is not None and found[1] >= STREAK else None
+        return found.request if found is not None and found.streak >= STREAK else None
 
-    def saw(self, before: Read, request: Read) -> None:
+    def in_turn(self, before: Read, request: Read, after_s: float) -> bool:
+        """Tell whether `request` came as it usually does after `before`, and as soon."""
+        found = self._next.get(before)
+        return self.usual(before) == request and found is not None and after_s <= AS_USUAL * found.after_s
+
+    def saw(self, before: Read, request: Read, after_s: float) -> None:
         """Learn one succession."""
-        usual, streak = self._next.get(before, (request, 0))
-        if usual == request:
-            self._next[before] = (usual, min(streak + 1, STREAK_MAX))
-        elif streak > 1:
-            self._next[before] = (usual, streak - 1)
+        found = self._next.get(before)
+        if found is None or (found.request != request and found.streak <= 1):
+            self._next[before] = _Next(request, 1, after_s)
+        elif found.request == request:
+            found.streak = min(found.streak + 1, STREAK_MAX)
+            found.after_s += PACE_WEIGHT * (after_s - found.after_s)
         else:
-            self._next[before] = (request, 1)
+            found.streak -= 1
