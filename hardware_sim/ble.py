@@ -38,8 +38,8 @@ def advertised(tag: int) -> bytes:
 
 
 def name_of(tag: int) -> str:
-    """Return what a reader that knows both networks under the name "mine" calls a tag."""
-    return (f"mine-1-{tag}", f"mine-{tag:012x}", f"mine-0001{tag:04x}")[tag % 3]
+    """Return what a reader calls a tag that knows NETWORK as "mine" and NAMESPACE as "uid"."""
+    return (f"mine-1-{tag}", f"uid-{tag:012x}", f"mine-0001{tag:04x}")[tag % 3]
 
 
 def report(tag: int, rssi_dbm: int) -> bytes:

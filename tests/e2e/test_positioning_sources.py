@@ -1,0 +1,199 @@
+"""A simulated site with a positioning source of every kind: its folder starts a gateway, and rows say what is true."""
+
+import asyncio
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import drivers
+from drivers import Arrival, Geodetic, Link, Positions, Ranges, Sightings, Source
+from edge_agent.clock import SystemClock
+from edge_agent.config import Config, load_config
+from hardware_sim.ble import NAMESPACE, NETWORK, name_of
+from hardware_sim.catalogue import DevicePlan, LinkPlan, PointPlan
+from hardware_sim.devices import Floor
+from hardware_sim.nmea import truck
+from hardware_sim.plan import ANCHORS, Anchor, place_of
+from hardware_sim.profile import load_profile
+from hardware_sim.rfid import epc_of
+from hardware_sim.sight import Worn
+from hardware_sim.site import Site, SiteOptions, write_site
+from twin_wire.errors import LinkError
+from twin_wire.geodesy import grid_of
+from twin_wire.structure import Georeference
+
+PROFILES = Path(drivers.__file__).parent / "profiles"
+SECONDS = 7.0
+PEOPLE = [
+    Worn(17, "main-2", 150.0, 0.5),
+    Worn(18, "main-2", 160.0, -0.5),
+    Worn(19, "main-2", 101.0, 0.0),
+    Worn(20, "heading-b", 300.0, 0.0),
+]
+LINKS = (
+    LinkPlan("uwb-2", "linktrack", 921_600),
+    LinkPlan("loco", "dwm1001", 115_200, (("start", True), ("tag", 17))),
+    LinkPlan("ears", "dwm1001", 115_200, (("report", "lep"),)),
+    LinkPlan("ble", "ble-hci", 115_200, (("start", True), ("networks", {"mine": NETWORK, "uid": NAMESPACE}))),
+    LinkPlan("gate", "rfid", 115_200, (("family", "r2000"), ("start", True), ("antennas", 2))),
+    LinkPlan("door", "rfid", 57_600, (("family", "ur"),)),
+    LinkPlan("truck", "nmea", 9_600),
+)
+PROFILE_OF = {
+    "linktrack": "linktrack",
+    "dwm1001": "dwm1001",
+    "ble-hci": "ble-hci",
+    "rfid": "rfid-uhf",
+    "nmea": "nmea-gnss",
+}
+PLACED = (
+    *(anchor for anchor in ANCHORS if anchor.device == "uwb-2"),
+    *(Anchor(0x0C00 + n, device, "main-2", 20.0 + 130.0 * n) for device in ("loco", "ears") for n in range(3)),
+    Anchor(0, "ble", "main-2", 140.0),
+    Anchor(0, "gate", "main-2", 99.0),
+    Anchor(1, "gate", "main-2", 162.0),
+    Anchor(0, "door", "main-2", 149.0),
+)
+
+
+def site() -> Site:
+    devices = tuple(
+        DevicePlan(
+            link.id, link.id, PROFILE_OF[link.kind], 0, 1.0, link.id,
+            (PointPlan(f"{link.id}.n", "satellites" if link.kind == "nmea" else "tags_heard", "", link.id),),
+        )
+        for link in LINKS
+    )  # fmt: skip
+    return Site(LINKS, devices, PLACED, {name: load_profile(PROFILES, name) for name in PROFILE_OF.values()})
+
+
+async def listen(source: Source, into: list[Arrival]) -> None:
+    """Read as the poll loop does, once a second."""
+    clock = SystemClock()
+    while True:
+        try:
+            into += await source.read(clock.monotonic_s() + source.pace().budget_s + 1.0)
+        except LinkError:
+            continue
+        await asyncio.sleep(source.group.period_s)
+
+
+async def heard_of(config: Config, floor: Floor) -> tuple[dict[str, list[Arrival]], dict[str, Source]]:
+    """Return what every link of the folder gave in a few seconds, and its source."""
+    clock = SystemClock()
+    heard: dict[str, list[Arrival]] = {}
+    sources: dict[str, Source] = {}
+    links: list[Link] = []
+    tasks = [asyncio.create_task(line.run()) for line in floor.lines.values()]
+    await asyncio.sleep(0.1)
+    for link in config.links:
+        opened = await drivers.open_link(link.kind, link.options, clock)
+        [source] = opened.sources(config.device_options(link.id), config.point_options(link.id))
+        heard[link.id], sources[link.id] = [], source
+        links.append(opened)
+        tasks.append(asyncio.create_task(listen(source, heard[link.id])))
+    await asyncio.sleep(SECONDS)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for opened in links:
+        await opened.close()
+    return heard, sources
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Arrival]]:
+    folder = tmp_path_factory.mktemp("site")
+    write_site(site(), folder, SiteOptions())
+    config = load_config(folder / "gateway.toml")
+    floor = Floor(site(), folder, 0, 1, lambda: PEOPLE, lambda _answer: None)
+    found, sources = asyncio.run(heard_of(config, floor))
+    for name, source in sources.items():
+        assert source.stats.crc_errors == source.stats.rejected == 0, name
+    return found
+
+
+def rows(arrivals: list[Arrival], kind: type) -> list[Arrival]:
+    found = [arrival for arrival in arrivals if isinstance(arrival, kind)]
+    assert found
+    return found
+
+
+def straight_m(person: Worn, anchor: Anchor) -> float:
+    metres = math.dist(place_of(person.roadway, person.chainage_m), place_of(anchor.roadway, anchor.chainage_m))
+    return math.hypot(metres, person.side_m)
+
+
+@pytest.mark.parametrize("device", ["uwb-2", "loco"])
+def test_ranges_are_the_true_distances_or_longer(heard: dict[str, list[Arrival]], device: str) -> None:
+    people = {person.tag: person for person in PEOPLE}
+    anchors = {anchor.id: anchor for anchor in PLACED if anchor.device == device}
+    errors = []
+    for arrival in rows(heard[device], Ranges):
+        assert isinstance(arrival, Ranges)
+        for tag, anchor, distance_mm in zip(arrival.tag, arrival.anchor_id, arrival.distance_mm, strict=True):
+            errors.append(distance_mm / 1000 - straight_m(people[int(tag)], anchors[int(anchor)]))
+    assert len(errors) >= 3
+    assert min(errors) > -0.5
+    assert device == "uwb-2" or abs(float(np.median(errors))) < 0.3
+    assert device != "loco" or {17} == {int(t) for a in rows(heard[device], Ranges) for t in a.tag}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("device", "tags"), [("loco", {17}), ("ears", {17, 18, 19})])
+def test_positions_are_where_the_tags_are(heard: dict[str, list[Arrival]], device: str, tags: set[int]) -> None:
+    people, seen = {person.tag: person for person in PEOPLE}, set()
+    for arrival in rows(heard[device], Positions):
+        assert isinstance(arrival, Positions)
+        for tag, *xyz in zip(arrival.tag, arrival.x_mm, arrival.y_mm, arrival.z_mm, strict=True):
+            person = people[int(tag)]
+            place = [mm / 1000 for mm in xyz]
+            assert math.dist(place, place_of(person.roadway, person.chainage_m)) < 1.5
+            seen.add(int(tag))
+    assert seen == tags
+
+
+def test_beacons_are_heard_as_strong_as_they_are_near(heard: dict[str, list[Arrival]]) -> None:
+    anchor = next(anchor for anchor in PLACED if anchor.device == "ble")
+    names = {name_of(person.tag): person for person in PEOPLE}
+    strengths: dict[str, list[float]] = {}
+    for arrival in rows(heard["ble"], Sightings):
+        assert isinstance(arrival, Sightings)
+        assert set(arrival.anchor_id) == {0}
+        assert set(arrival.reference_dbm) == {-59}
+        for tag, rssi in zip(arrival.tag, arrival.rssi_dbm, strict=True):
+            strengths.setdefault(tag, []).append(float(rssi))
+    assert {names[tag].tag for tag in strengths} == {17, 18, 19}
+    for tag, found in strengths.items():
+        expected = -59 - 22 * math.log10(straight_m(names[tag], anchor))
+        assert float(np.mean(found)) == pytest.approx(expected, abs=4 * 5 / math.sqrt(len(found)))
+
+
+@pytest.mark.parametrize(("device", "expected"), [("gate", {(0, 19), (1, 18)}), ("door", {(0, 17)})])
+def test_readers_see_the_tags_at_their_antennas(
+    heard: dict[str, list[Arrival]], device: str, expected: set[tuple[int, int]]
+) -> None:
+    tags = {epc_of(person.tag).hex().upper(): person.tag for person in PEOPLE}
+    found = set()
+    for arrival in rows(heard[device], Sightings):
+        assert isinstance(arrival, Sightings)
+        assert np.isnan(arrival.rssi_dbm).all()
+        found |= {(int(anchor), tags[tag]) for anchor, tag in zip(arrival.anchor_id, arrival.tag, strict=True)}
+    assert found == expected
+
+
+def test_the_truck_is_where_and_when_its_receiver_says(heard: dict[str, list[Arrival]]) -> None:
+    here = Georeference(latitude_deg=36.07, longitude_deg=120.33, height_m=125.0)
+    count = 0
+    for arrival in rows(heard["truck"], Geodetic):
+        assert isinstance(arrival, Geodetic)
+        x, y, _ = grid_of(here, arrival.latitude_deg, arrival.longitude_deg, arrival.height_m)
+        for n, time_us in enumerate(arrival.time_us):
+            assert abs(time_us / 1e6 - time.time()) < 60
+            true = truck(time_us / 1e6)
+            assert math.hypot(x[n] - true.x_m, y[n] - true.y_m) < 5 * arrival.sigma_m[n] + 0.05
+            assert arrival.rtk[n] in (0, 2, 3)
+            count += 1
+    assert count >= SECONDS - 3
