@@ -57,7 +57,7 @@ class Learned:
 
     def accept(self, function: int, items: Iterable[Span]) -> None:
         """Note that `items` were answered."""
-        for item in items:
+        for item in items if self._refused else ():
             if self._refused.pop((function, item), None) is not None:
                 self.version += 1
 

@@ -1,5 +1,6 @@
 """One poll group of one Modbus device: its requests, one scan of them, and the Block they make."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -152,7 +153,7 @@ class ModbusSource:
             scan.read.append(part.columns)
             scan.answers.append(answered)
             self.stats.answers += 1
-            self.stats.samples += sum(column < len(self.group.points) for column in part.columns)
+            self.stats.samples += bisect_left(part.columns, len(self.group.points))  # companions lie behind the points
             self.learned.accept(part.request.function, part.items)
             return True
         self.stats.exceptions += 1
