@@ -251,7 +251,7 @@ class Lines:
     def _body(self, line: bytes) -> str | None:
         """Return the text between start and end, None if the line is empty, damaged or not text."""
         form, (start, end, tail) = self._form, self._ends
-        line = line.strip(b"\r\n")
+        line, at = line.strip(b"\r\n"), 0
         if not line:
             return None
         if start:
@@ -274,7 +274,10 @@ class Lines:
             text = line[: len(line) - len(end)].decode(form.charset)
         except UnicodeDecodeError:
             return None
-        return text if text.replace("\t", " ").isprintable() else None
+        if not text.replace("\t", " ").isprintable():
+            return None
+        self.noise_bytes += at  # what came before the start
+        return text
 
 
 def _is_sum(digits: bytes, wanted: int) -> bool:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from hardware_sim.ascii_line import Printer
 from hardware_sim.bus import Bus, RtuBus, TcpBus, Unit
 from hardware_sim.catalogue import DevicePlan, PointPlan
 from hardware_sim.faults import FaultPlan
@@ -23,7 +24,7 @@ Line = RtuBus | TcpBus | Pusher
 class Instrument:
     """One point at work: looks at the truth through its sensor and keeps its registers current."""
 
-    def __init__(self, plan: PointPlan, signal: Signal, registers: Registers, seed: int) -> None:
+    def __init__(self, plan: PointPlan, signal: Signal, registers: Registers | Printer, seed: int) -> None:
         self.plan, self.signal, self.sensor = plan, signal, SensorState(plan.sensor, f"{seed}/{plan.id}")
         self._registers = registers
 
@@ -55,6 +56,9 @@ class Floor:
                 self.lines[link.id] = RtuBus(link.id, path, link.baud, faults, record)
             elif link.kind == "modbus-tcp":
                 self.lines[link.id] = TcpBus(link.id, tcp_port, faults, record)
+            elif link.kind == "ascii-line":
+                printer = Printer(next(device.profile for device in site.devices if device.link == link.id))
+                self.lines[link.id] = Pusher(link.id, path, link.baud, printer, faults, record, 1.0, 0.37 * place)
             else:
                 anchors = [anchor for anchor in site.anchors if anchor.device == link.id]
                 talker = talker_of(link, anchors, worn, f"{seed}/{link.id}")
@@ -64,6 +68,10 @@ class Floor:
             line = self.lines[device.link]
             if isinstance(line, Bus):
                 self._install(line, device, site.profiles[device.profile], seed)
+            elif isinstance(line.talker, Printer):
+                signals = site.profiles[device.profile].signals
+                made = [Instrument(p, signals[p.signal], line.talker, seed) for p in device.points]
+                self.instruments |= {instrument.plan.id: instrument for instrument in made}
 
     def samples(self, link: str, unit: int, read: Read) -> int:
         """Return how many configured points lie whole in one read."""

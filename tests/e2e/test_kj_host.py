@@ -17,7 +17,7 @@ import pytest
 from buffering.queue import Queue
 from hardware_sim.kj_host import SENSORS, STATIONS, KjHost, Order
 from hardware_sim.kj_site import point_id, write_gateway
-from hardware_sim.linktrack import Worn
+from hardware_sim.sight import Worn
 from hardware_sim.site import SITE
 from tests.faults.test_agent_process import agent, free_port
 from tests.support.queues import gap_entry

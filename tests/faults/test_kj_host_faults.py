@@ -9,7 +9,7 @@ import pytest
 
 from drivers import DeviceOptions, History, PointOptions, Sightings, load_profile, open_link
 from hardware_sim.kj_host import FAULTS, SENSORS, STATIONS, KjHost, Order
-from hardware_sim.linktrack import Worn
+from hardware_sim.sight import Worn
 from twin_wire.errors import LinkError
 from twin_wire.readings import Block, Quality
 
