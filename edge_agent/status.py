@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from buffering.room import number_of
-from drivers import Source
+from drivers import Signal, Source
 from edge_agent.health import prometheus
 from edge_agent.poll import Poller
 from twin_wire.keys import kid_text
@@ -105,10 +105,16 @@ def _device(agent: "Agent", poller: Poller, device: str) -> dict[str, Any]:
 def _points(agent: "Agent", source: Source) -> list[dict[str, Any]]:
     block = agent.latest.get(source.group.points)
     specs = {p.row.point: p for p in agent.config.points}
-    return [
-        _point(agent, name, specs[name].row.name, specs[name].signal.unit, block, column)
-        for column, name in enumerate(source.group.points)
-    ]
+    rows = []
+    for column, name in enumerate(source.group.points):
+        row = _point(agent, name, specs[name].row.name, specs[name].signal.unit, block, column)
+        rows.append(row | {"word": _word(specs[name].signal, row["value"])})
+    return rows
+
+
+def _word(signal: Signal, value: float | None) -> str:
+    """Return what the profile calls a number of an enumeration, "" if it has no word for it."""
+    return "" if value is None or value != int(value) else signal.words.get(str(int(value)), "")
 
 
 def _point(agent: "Agent", name: str, text: str, unit: str, block: Block | None, column: int) -> dict[str, Any]:
