@@ -1,7 +1,7 @@
 """What a record of a KJ host is worth: its value in the point's unit, its quality, and what contradicts what. Pure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from drivers.kj_records import Definition, Reading, number_of
@@ -80,6 +80,16 @@ def contradictions(definition: Definition, signal: Signal, units: Mapping[str, s
         return "type"
     wrong = signal.unit != "1" and _known(definition.unit, signal, units) is None
     return "unit" if wrong else ""
+
+
+def propose(definition: Definition, signals: Iterable[Signal], units: Mapping[str, str]) -> tuple[str, str]:
+    """Return (signal for points.csv, "") for a defined point, ("", why not) where none of the profile fits."""
+    of_type = [signal for signal in signals if signal.address == definition.type]
+    if not of_type:
+        return "", f"sensor type {definition.type:04} has no signal"
+    if contradictions(definition, of_type[0], units):
+        return "", f"unit {definition.unit[:20]!r} does not express {of_type[0].quantity}: teach it with units"
+    return f"{of_type[0].id}:{definition.code}", ""
 
 
 def check_units(units: Mapping[str, str]) -> list[tuple[str, str]]:

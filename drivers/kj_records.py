@@ -78,6 +78,7 @@ class Definition(NamedTuple):
     low: float | None
     on_text: str
     off_text: str
+    place: str = ""  # where it hangs, in the host's words
 
 
 class Reading(NamedTuple):
@@ -224,7 +225,7 @@ def _definition(fields: list[str], style: Style) -> Definition | None:
     unreadable = any(text and number is None for text, number in zip((high, low), numbers, strict=True))
     if not is_code(code) or not (kind.isascii() and kind.isdecimal() and len(kind) == 4) or unreadable:
         return None
-    return Definition(code, int(kind), unit, numbers[0], numbers[1], fields[16], fields[17])
+    return Definition(code, int(kind), unit, numbers[0], numbers[1], *fields[16:19])
 
 
 def _reading(fields: list[str], style: Style) -> Reading | None:

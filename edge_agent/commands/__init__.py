@@ -19,6 +19,12 @@ COMMANDS = (
     Row("scan", "edge_agent.commands.scan", "find the units on a serial bus or TCP address nobody polls"),
     Row("identify", "edge_agent.commands.identify", "find out what instrument a unit is, with the evidence"),
     Row("map", "edge_agent.commands.map", "add an instrument's points to gateway.toml and points.csv"),
+    Row(
+        "record", "edge_agent.commands.record", "write down the traffic of a bus another master polls; never transmits"
+    ),
+    Row(
+        "kj-points", "edge_agent.commands.kj_points", "lines of points.csv for what a KJ host's definition file defines"
+    ),
     Row("check", "edge_agent.commands.check", "check gateway.toml and everything it names; print what it will do"),
     Row("simulate", "edge_agent.commands.simulate", "run this very configuration against simulated devices"),
     Row("doctor", "edge_agent.commands.doctor", "look at ports, permissions, clock, disk, keys and server"),

@@ -49,7 +49,7 @@ def test_the_fields_of_every_type_come_out_in_their_places() -> None:
         Reading(CO, "6", "ppm", 3, round(NOW * 1e6)),
     ]
     [definition] = parse(definitions(NOW, defined(FAN, "1001", "", "", "", "开;停")), "CDDY").records
-    assert definition == Definition(FAN, 1001, "", None, None, "开", "停")
+    assert definition == Definition(FAN, 1001, "", None, None, "开", "停", "1101工作面")
     [station] = parse(text(NOW, f"{MINE}001;2;1;2026-05-28 15:06:40"), "FZSS").records
     assert station == Station(f"{MINE}001", 2, 1, 1_779_952_000_000_000)
     [seen] = parse(text(NOW, person(f"{MINE}00042", f"{MINE}0001000007", NOW)), "RYSS").records
