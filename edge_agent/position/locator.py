@@ -15,7 +15,7 @@ from edge_agent.position.presence import RULES, Presence
 from edge_agent.position.rows import Fix, to_fixes
 from edge_agent.position.satellite import Satellite
 from edge_agent.position.sightings import Strengths
-from edge_agent.position.tracks import Epoch, Heard, Located, Tracks
+from edge_agent.position.tracks import BACK_US, Epoch, Heard, Located, Tracks
 from twin_wire.graph import Graph, Place
 from twin_wire.ids import is_id
 from twin_wire.manifest import Anchor, Manifest
@@ -141,7 +141,7 @@ class Locator:
     def _read(self, tag: str, time_us: int, anchor: int, spec: Anchor, reach_m: float, device: frozenset[str]) -> None:
         passages = self._gates.read(time_us, tag, anchor) if spec.gate else []
         # Ten reads in a second tell no more of the place than one.
-        if time_us - self._heard.get(tag, {}).get(anchor, 0) >= FIX_PERIOD_US - EARLY_US:
+        if abs(time_us - self._heard.get(tag, {}).get(anchor, 0)) >= FIX_PERIOD_US - EARLY_US:
             self._take([Epoch(tag, time_us, [Heard(PRESENCE, anchor, reach_m, 0.3 * reach_m, time_us)])], device)
         for passage in passages:
             self._passed(passage)
@@ -157,7 +157,7 @@ class Locator:
 
     def _take(self, epochs: list[Epoch], devices: frozenset[str]) -> None:
         if self.pace_us:
-            epochs = [e for e in epochs if e.time_us - self._stepped_us.get(e.tag, 0) >= self.pace_us]
+            epochs = [e for e in epochs if abs(e.time_us - self._stepped_us.get(e.tag, 0)) >= self.pace_us]
             self._stepped_us |= {e.tag: e.time_us for e in epochs}
         if epochs:
             self._show(map(self._to_fix, self._tracks.step(epochs)), devices)
@@ -201,8 +201,12 @@ class Locator:
         """Settle the zone of each fix; give out one a second, and at once what tells of another zone."""
         for fix in fixes:
             settled = self._presence.settle(fix, devices)
-            due_us = self._due_us.get(fix.tag, 0)
-            if fix.time_us + EARLY_US >= due_us or self._shown.get(fix.tag) != settled.zone:
-                self._due_us[fix.tag] = max(due_us, fix.time_us - EARLY_US) + FIX_PERIOD_US
-                self._shown[fix.tag] = settled.zone
-                self._waiting.append(settled)
+            ahead_us = self._due_us.get(fix.tag, 0) - fix.time_us
+            if EARLY_US < ahead_us < BACK_US:  # further ahead, the clock was set back
+                if self._shown.get(fix.tag) == settled.zone:
+                    continue
+            else:
+                late_us = -EARLY_US if ahead_us >= BACK_US else max(ahead_us, -EARLY_US)
+                self._due_us[fix.tag] = fix.time_us + late_us + FIX_PERIOD_US
+            self._shown[fix.tag] = settled.zone
+            self._waiting.append(settled)

@@ -19,6 +19,7 @@ LIVE_US = 120 * SECOND  # beacons heard within this are compared with the gates
 OVER_US = 10 * SECOND
 DIFFER_US = 120 * SECOND
 LOST_US = 180 * SECOND
+JUMP_US = 30 * SECOND  # between two looks: the clock was set, and no silence before counts
 FORGET_US = 24 * 3_600 * SECOND
 EXIT_M = 30.0  # last heard this near an exit: gone out, not lost
 COVERED_M = 60.0
@@ -49,6 +50,7 @@ class Presence:
         self._tags: dict[str, _Tag] = {}
         self._active = {key: 0 for key in active if key[0] in RULES}
         self._events: list[Event] = []
+        self._looked_us = self._steady_us = 0
         self._over: dict[int, int] = {}
         self._differs: dict[str, int] = {}
         self._exits = [graph.junction_index[each.junction] for each in structure.exits]
@@ -73,6 +75,7 @@ class Presence:
         if held is not None and fix.time_us - held.fix.time_us > PRESENT_US:
             held = held._replace(zone=-1)
         fix = fix._replace(zone=zone)
+        devices = devices or (held.devices if held is not None else devices)
         self._tags[fix.tag] = _Tag(fix, zone, turned_us, devices)
         self._moved(fix.tag, held.zone if held else -1, zone, fix.time_us)
         self._end("tag_lost", fix.tag, fix.time_us, {"heard": 1.0})
@@ -99,6 +102,9 @@ class Presence:
 
     def look(self, now_us: int, down: Collection[str]) -> list[Event]:
         """Return what has happened since the last look; tags whose devices are all `down` are not lost."""
+        if abs(now_us - self._looked_us) > JUMP_US:
+            self._steady_us = now_us
+        self._looked_us = now_us
         for tag in [t for t, each in self._tags.items() if now_us - each.fix.time_us > FORGET_US]:
             del self._tags[tag]
             self._end("tag_lost", tag, now_us, {"forgotten": 1.0})
@@ -114,11 +120,12 @@ class Presence:
         age_us = now_us - fix.time_us
         if age_us > PRESENT_US:
             self._end("zone_restricted", tag, now_us, {"unheard": 1.0})
-        if age_us <= LOST_US or held.gone or ("tag_lost", tag) in self._active:
+        silent_us = now_us - max(fix.time_us, self._steady_us)
+        if silent_us <= LOST_US or held.gone or ("tag_lost", tag) in self._active:
             return
         if fix.method not in CONTINUOUS or not fix.place or self._structure.kind != "underground":
             return
-        if held.devices <= set(down):
+        if held.devices and held.devices <= set(down):
             return
         surface = held.zone >= 0 and self._structure.zones[held.zone].kind == "surface"
         if surface or self._to_exit(fix.place) <= EXIT_M + 2 * fix.sigma_m:

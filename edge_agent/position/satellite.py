@@ -7,6 +7,7 @@ import numpy as np
 
 from drivers.link import Geodetic
 from edge_agent.position.rows import Fix
+from edge_agent.position.tracks import BACK_US
 from twin_wire.geodesy import grid_of
 from twin_wire.graph import Graph, Place
 from twin_wire.readings import Method
@@ -30,7 +31,7 @@ class Satellite:
         x, y, z = grid_of(self._georeference, *columns)
         for n, (time_us, tag) in enumerate(zip(arrival.time_us.tolist(), arrival.tag, strict=True)):
             last = self._last.get(tag)
-            if not math.isfinite(x[n] + y[n]) or (last is not None and time_us < last.time_us):
+            if not math.isfinite(x[n] + y[n]) or (last is not None and last.time_us - BACK_US < time_us < last.time_us):
                 continue
             rtk = min(max(int(arrival.rtk[n]), 0), 3)
             sigma_m = float(arrival.sigma_m[n])
@@ -39,7 +40,7 @@ class Satellite:
 
     def _fix(self, time_us: int, tag: str, xyz: tuple[float, float, float], sigma_m: float, rtk: int) -> Fix:
         last = self._last.get(tag)
-        if last is not None and time_us - last.time_us < JUMP_US:
+        if last is not None and 0 <= time_us - last.time_us < JUMP_US:
             jump_m = math.dist(xyz[:2], last.xyz[:2])
             if jump_m > JUMP_M_S * (time_us - last.time_us) / 1e6 + 3 * (sigma_m + last.sigma_m):
                 sigma_m = max(sigma_m, jump_m)

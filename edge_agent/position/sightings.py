@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from edge_agent.position.likelihood import STRENGTH
-from edge_agent.position.tracks import Epoch, Heard
+from edge_agent.position.tracks import BACK_US, Epoch, Heard
 
 SECOND_US = 1_000_000
 LATE_US = 500_000  # how long after its second a tag's readings may still come from another reader
@@ -32,7 +32,7 @@ class Strengths:
             return []
         done: list[Epoch] = []
         begin_us, sums = self._tags.get(tag, (time_us, {}))
-        if time_us - begin_us >= SECOND_US:
+        if not -BACK_US < time_us - begin_us < SECOND_US:
             done, begin_us, sums = [_epoch(tag, sums)] if sums else [], time_us, {}
         if tag not in self._tags and len(self._tags) >= TAGS_MAX:
             return done

@@ -28,6 +28,7 @@ FRESH_US = 60_000_000  # a tag heard within this never makes room
 GAP_US = 20_000_000  # unheard for longer: the track begins anew, near where the walk can have led
 MEMORY_US = 600_000_000  # unheard for longer: where it was says nothing
 LAG_US = 3_000_000  # rows older than this against the tag's newest are left out
+BACK_US = 60_000_000  # older still: the clock was set back
 MISSES = 3  # steps without a row that fits: the track is somewhere else
 SPEED_M_S, SLACK_M = 3.0, 10.0
 BIAS_SIGMA_DB = 3.0  # how differently tags send
@@ -90,6 +91,8 @@ class Tracks:
             if slot < 0 or not len(self.field.sample_m):
                 continue
             last_us = self._time_us[slot]
+            if epoch.time_us < last_us - BACK_US:
+                last_us, self._last[slot] = 0, None
             now = max(epoch.time_us, last_us)
             fresh = [row for row in epoch.rows if now - row.time_us <= LAG_US]
             self.late += len(epoch.rows) - len(fresh)

@@ -164,13 +164,13 @@ def test_a_tag_last_heard_underground_and_then_not_is_lost_until_heard_again() -
     here = locator(*BEACONS)
     for second in range(5):
         here.feed(ranged(150.0, second))
-    assert look(here, 100) == []
-    [lost] = look(here, 200)
+    assert [each for second in range(5, 184, 10) for each in look(here, second)] == []
+    [lost] = look(here, 190)
     assert (lost.rule, lost.point, lost.severity, lost.end_us) == ("tag_lost", "tag-7", 3, 0)
     assert abs(lost.numbers["chainage_m"] - 150) < 1
-    assert look(here, 300) == []
-    here.feed(ranged(150.0, 301))
-    assert rules(look(here, 302)) == [("tag_lost", "tag-7", True)]
+    assert look(here, 200) == []
+    here.feed(ranged(150.0, 201))
+    assert rules(look(here, 202)) == [("tag_lost", "tag-7", True)]
 
 
 @pytest.mark.parametrize(("x", "down"), [(10.0, ()), (150.0, ("uwb",))])
@@ -178,16 +178,38 @@ def test_who_went_out_or_whose_anchors_are_down_is_not_lost(x: float, down: tupl
     here = locator(*BEACONS)
     for second in range(5):
         here.feed(ranged(x, second))
-    assert look(here, 400, down) == []
+    assert [each for second in range(5, 400, 10) for each in look(here, second, down)] == []
 
 
 def test_a_gateway_that_hears_no_way_out_says_that_the_tag_may_be_elsewhere() -> None:
     here = locator(*BEACONS[1:])
     for second in range(5):
         here.feed(ranged(450.0, second))
-    lost = [e for e in look(here, 400) if e.rule == "tag_lost"]
+    lost = [e for second in range(5, 400, 10) for e in look(here, second) if e.rule == "tag_lost"]
     assert lost[0].severity == 4
     assert "no anchors" in lost[0].text
+
+
+def test_a_beacon_that_only_readers_hear_is_lost_too() -> None:
+    here = locator(*(Anchor(n, "ble", "ab", 100.0 + 30 * n) for n in range(3)))
+    strength, none = np.array([-75.0, -65.0, -78.0], np.float32), np.full(3, np.nan, np.float32)
+    for second in range(5):
+        now, ids = np.full(3, BEGIN + second * SECOND), np.arange(3, dtype=np.int32)
+        here.feed(Sightings(now, "ble", ids, ("beacon-1",) * 3, strength, none))
+    lost = [e for second in range(6, 300, 10) for e in look(here, second)]
+    assert [(e.rule, e.point) for e in lost] == [("tag_lost", "beacon-1")]
+
+
+def test_a_clock_that_is_set_stops_no_positions_and_loses_nobody() -> None:
+    here, told, given = locator(*BEACONS, *GATE), [], []
+    for begin_s in (10_000, 6_400, 90_000):
+        given.append(0)
+        for second in range(begin_s, begin_s + 30):
+            given[-1] += len(here.feed(ranged(150.0 + second - begin_s, second)).tag)
+            given[-1] += len(here.feed(read(0, second)).tag)
+            told += look(here, second + 0.5)
+    assert min(given) >= 55
+    assert told == []
 
 
 def test_readers_and_tags_nobody_knows_place_nobody() -> None:
