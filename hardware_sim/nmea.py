@@ -17,6 +17,7 @@ AXIS_M, FLATTENING = 6_378_137.0, 1 / 298.257223563  # WGS 84
 CENTRE, RADIUS_M, SPEED_M_S = "j-portal-main", 45.0, 3.0
 KEPT = 0.9  # of an error from one second to the next
 SIGMA_M = {4: 0.014, 5: 0.3, 1: 1.5}  # of each axis, by GGA quality
+MODES = {1: "A", 2: "D", 4: "R", 5: "F"}  # the same in RMC
 CHANGES = {4: ((5, 0.02),), 5: ((4, 0.15), (1, 0.05)), 1: ((5, 0.2),)}
 
 
@@ -61,9 +62,7 @@ def sentences(latitude: float, longitude: float, height: float, quality: int, si
     where = f"{_angle(latitude, 2)},{'NS'[latitude < 0]},{_angle(longitude, 3)},{'EW'[longitude < 0]}"
     satellites, age = (17, "1.0") if quality > 1 else (9, "")
     return (
-        sentence(
-            f"GNRMC,{clock},A,{where},5.8,90.0,{time.strftime('%d%m%y', at)},,,{'ARF'[(quality > 1) + (quality == 5)]}"
-        )
+        sentence(f"GNRMC,{clock},A,{where},5.8,90.0,{time.strftime('%d%m%y', at)},,,{MODES[quality]}")
         + sentence(f"GNGGA,{clock},{where},{quality},{satellites},0.7,{height:.3f},M,8.100,M,{age},")
         + sentence(f"GNGST,{clock},1.2,{sigma_m:.3f},{sigma_m:.3f},0.0,{sigma_m:.3f},{sigma_m:.3f},{1.5 * sigma_m:.3f}")
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache/debian"
 UNPACKED = CACHE / "root"
-PROGRAMS = {"mbpoll": "mbpoll", "tshark": "tshark"}
+PROGRAMS = {"mbpoll": "mbpoll", "tshark": "tshark", "gpsdecode": "gpsd-clients"}
 SECONDS_MAX = 300
 
 
