@@ -7,9 +7,12 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+from hardware_sim.capture import Device, load_capture, play
 from hardware_sim.control import serve
 from hardware_sim.kj_files import STYLES
 from hardware_sim.kj_host import FAULTS
@@ -84,6 +87,30 @@ def serve_config_command(options: argparse.Namespace) -> int:
 def demo_command(options: argparse.Namespace) -> int:
     """Start the whole product around the simulator and tell its story."""
     return int(import_module("hardware_sim.demo").run(options))
+
+
+def replay_command(options: argparse.Namespace) -> int:
+    """Play recorded traffic of a bus: its devices, or the whole bus."""
+    capture = load_capture(options.file)
+    if options.speed <= 0:
+        raise ConfigError("--speed has to be above 0")
+    if options.bus:
+        print(f"{options.port}: {capture.seconds:.0f} s of both voices, {options.speed:g} times as fast", flush=True)
+        work: Coroutine[Any, Any, None] = play(capture, options.port, options.speed, options.rounds)
+    else:
+        device = Device(capture, options.port, options.speed, options.baud)
+        print(f"{options.port}: answers {device.reads} reads as recorded over {capture.seconds:.0f} s", flush=True)
+        work = device.run()
+    asyncio.run(_until_stopped(work))
+    return 0
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def kj_host_command(options: argparse.Namespace) -> int:
@@ -161,6 +188,14 @@ def _parser() -> argparse.ArgumentParser:
     served.add_argument("--profiles", type=Path, default=PROFILES, help="folder of device profiles")
     served.add_argument("--seed", type=int, default=1, help="same seed, same values (default 1)")
     served.set_defaults(command=serve_config_command)
+    replay = commands.add_parser("replay", help="play what edge-agent record has written: devices, or the whole bus")
+    replay.add_argument("file", type=Path, help="the capture")
+    replay.add_argument("--port", type=Path, required=True, help="where the port is to appear")
+    replay.add_argument("--bus", action="store_true", help="both voices with their timing, for a tap to hear")
+    replay.add_argument("--speed", type=float, default=1.0, help="times the recorded pace (default 1)")
+    replay.add_argument("--rounds", type=int, default=0, help="with --bus: how often (default 0: for ever)")
+    replay.add_argument("--baud", type=int, default=0, help="pace of the answers (default as recorded)")
+    replay.set_defaults(command=replay_command)
     host = commands.add_parser("kj-host", help="drop files of a coal mine's monitoring host into a folder")
     host.add_argument("--dir", type=Path, required=True, help="folder to write: inbox and a gateway's configuration")
     host.add_argument("--seed", type=int, default=1, help="same seed, same mine (default 1)")

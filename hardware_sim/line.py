@@ -84,6 +84,10 @@ class PtyLine:
             done = upto
         return True
 
+    def put(self, data: bytes) -> bool:
+        """Put bytes on the line at once; False if the port went away or nobody makes room for them."""
+        return self._write(data)
+
     def _write(self, data: bytes) -> bool:
         if self._ends is None:
             return False

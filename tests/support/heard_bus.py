@@ -215,7 +215,9 @@ def _damage(rng: random.Random, rates: Rates, segment: Segment) -> tuple[list[Se
     return out, hits
 
 
-def chunks(rng: random.Random, segments: list[Segment], latency_s: float = 0.002) -> list[tuple[bytes, float]]:
+def chunks(
+    rng: random.Random, segments: list[Segment], latency_s: float = 0.002, char_s: float = CHAR_S
+) -> list[tuple[bytes, float]]:
     """Return what a program reads: bytes in pieces, each with the time at which it was read."""
     out: list[tuple[bytes, float]] = []
     last_s = 0.0
@@ -224,7 +226,7 @@ def chunks(rng: random.Random, segments: list[Segment], latency_s: float = 0.002
         while place < len(segment.data):
             size = min(len(segment.data) - place, rng.choice((1, 3, 8, 64)))
             place += size
-            time_s = segment.start_s + place * CHAR_S + rng.uniform(0, latency_s)
+            time_s = segment.start_s + place * char_s + rng.uniform(0, latency_s)
             last_s = max(last_s, time_s)
             out.append((segment.data[place - size : place], last_s))
     return out
