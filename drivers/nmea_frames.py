@@ -15,8 +15,8 @@ DAY_S = 86_400
 YEAR_FIRST = 2020  # a date before is that of a receiver without one, or with a week counter that ran over
 RTK_OF_QUALITY = {1: 0, 2: 1, 3: 0, 4: 3, 5: 2}  # GGA field 6; 0 none, 6 dead reckoning, 7 typed in, 8 simulated
 _SENTENCE = re.compile(rb"\$([A-Z][A-Z0-9]{2,9}),([\x20-\x23\x25-\x29\x2b-\x7e]*)\*([0-9A-Fa-f]{2})")
-_NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,12})?")
-_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d)([0-5]\d|60)(\.\d{1,6})?")
+_NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,12})?")
+_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d)([0-5]\d|60)(\.\d{1,6})?", re.ASCII)
 
 
 class Frame(NamedTuple):

@@ -47,6 +47,12 @@ def ibeacon() -> bytes:
     return bytes.fromhex("043E2A02010300ECF800EEF30C1E") + advertised + b"\xbb"
 
 
+def node2_frame() -> bytes:
+    """Return what LinkTrack anchor 3 says of tag 11 at 40 m."""
+    body = bytes.fromhex("550485000103").ljust(116, b"\0") + bytes.fromhex("c01201020b409c00645a0100000000" + "00")[:16]
+    return body + bytes((sum(body) & 0xFF,))
+
+
 def r2000_report() -> bytes:
     """Return a report of one tag at the third antenna."""
     frame = bytes.fromhex("A0 13 01 89 72 30 00") + EPC + b"\x4a"
