@@ -77,6 +77,11 @@ def test_every_file_keeps_to_its_layer(path: Path) -> None:
         )
 
 
+def test_all_of_pymodbus_comes_through_one_module() -> None:
+    users = {name_of(p) for p in SOURCES if any(n.split(".")[0] == "pymodbus" for n in imports(ast.walk(parsed(p))))}
+    assert users == {"drivers/modbus/pymodbus_lines.py"}, "its interface changes with every minor version"
+
+
 def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
     return (node.end_lineno or 0) - first.lineno + 1
