@@ -155,7 +155,7 @@ def placed(spacing_m: float, per_device: int = 8) -> tuple[Anchor, ...]:
     found: list[tuple[str, float]] = []
     seen: set[str] = set()
     for edge, length in zip(EDGES, LENGTH.tolist(), strict=True):
-        parts = max(1, math.ceil(length / spacing_m - 1e-6))
+        parts = max(1, math.ceil(length / spacing_m - 0.01))
         for part in range(parts + 1):
             end = edge.start if part == 0 else edge.end if part == parts else ""
             if end not in seen:
