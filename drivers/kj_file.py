@@ -88,6 +88,15 @@ class Read(NamedTuple):
     content: HostFile | FormatError
 
 
+class Seen(NamedTuple):
+    """What a look at the folder gave."""
+
+    reads: list[Read]
+    faults: list[tuple[str, str]]
+    more: bool  # younger files wait
+    tags: dict[str, str]
+
+
 class KjLink:
     """One folder of one host, shared by its sources: whoever reads gets what is new for all of them."""
 
@@ -202,19 +211,16 @@ class KjLink:
         self._next_look_s = now_s + self._options.scan_s
         try:
             await asyncio.to_thread(self._keep, now_s)
-            reads, faults, tags = await asyncio.to_thread(self._look, self._clock.time_us())
+            seen = await asyncio.to_thread(self._look, self._clock.time_us())
         except LinkError:
             self.connected = False
             raise
         # From here on nothing waits: either the rows are handed over and the files held, or neither.
-        self.connected, self._known_tags = True, tags
-        for fault, text in faults:
+        self.connected, self._known_tags = True, seen.tags
+        for fault, text in seen.faults:
             self._host.note(fault, text)
-        arrivals: list[Arrival] = []
-        for place, read in enumerate(reads):
-            later = {other.dropped.name.kind for other in reads[place + 1 :]}
-            arrivals += self._take(read, newest=read.dropped.name.kind not in later)
-        return arrivals
+        newest = {read.dropped.name.kind: read for read in seen.reads} if not seen.more else {}
+        return [a for read in seen.reads for a in self._take(read, newest.get(read.dropped.name.kind) is read)]
 
     def count_of(self, fault: str) -> int:
         """Return how often a named fault has happened."""
@@ -241,7 +247,7 @@ class KjLink:
             save_definitions(self._memory, list(self._host.definitions.values()))
         self._folder.let_go(now_s)
 
-    def _look(self, now_us: int) -> tuple[list[Read], list[tuple[str, str]], dict[str, str]]:
+    def _look(self, now_us: int) -> Seen:
         """Read what is new; in a thread."""
         look = self._folder.look(now_us / 1e6)
         reads: list[Read] = []
@@ -251,7 +257,12 @@ class KjLink:
             except FormatError as error:
                 reads.append(Read(dropped, error))
         cards = [p.card for read in reads if isinstance(read.content, HostFile) for p in of_kind(read.content, Person)]
-        return reads, look.faults, self._tags.learn(cards) if cards else self._known_tags
+        tags = self._known_tags
+        try:
+            tags = self._tags.learn(cards) if cards else tags
+        except LinkError as error:  # sensors do not wait for the tag of a new card
+            look.faults.append(("put_away", str(error)))
+        return Seen(reads, look.faults, look.more, tags)
 
     def _take(self, read: Read, newest: bool) -> list[Arrival]:
         dropped, file = read

@@ -42,6 +42,7 @@ class Look(NamedTuple):
 
     files: list[Dropped]
     faults: list[tuple[str, str]]
+    more: bool = False  # there are younger files that the next look will bring
 
 
 class Folder:
@@ -57,17 +58,19 @@ class Folder:
         self._settled: dict[str, Stamp] = {}  # stays in the folder, needs no second look
         self._waiting: dict[str, Stamp] = {}  # without end mark
         self._told: dict[str, str] = {}  # fault told of a name
+        self._trouble: list[tuple[str, str]] = []  # of putting away, for the next look
 
     def look(self, now_s: float) -> Look:
         """Return what is new at wall time `now_s`, oldest first; LinkError if the folder cannot be used."""
         with self._lock:
             self._open()
-            found = Look([], [])
+            found = Look([], self._trouble)
+            self._trouble = []
             entries = self._entries(found)
             total = 0
             for name, text in entries:
                 if len(found.files) >= FILES_MAX or total > BYTES_MAX:
-                    break
+                    return found._replace(more=True)
                 dropped = self._take(name, text, now_s, found)
                 if dropped is not None:
                     found.files.append(dropped)
@@ -76,15 +79,23 @@ class Folder:
 
     def hold(self, dropped: Dropped, now_s: float, verdict: str = "") -> None:
         """Note that a file was handed over (monotonic time), or refused for a reason; it is let go when settled."""
-        self._held[dropped.name.text] = dropped, now_s, verdict
+        self._held[dropped.name.text] = dropped._replace(data=b""), now_s, verdict
 
     def let_go(self, now_s: float) -> None:
-        """Remember and put away what was handed over long enough before the monotonic `now_s`; LinkError."""
+        """Remember and put away what was handed over long enough before the monotonic `now_s`.
+
+        Where the disk refuses, reading goes on: what could not be written down stays held, what could not be moved
+        stays in the folder, and the next look tells of it.
+        """
         with self._lock:
             ready = [name for name, (_, since_s, _) in list(self._held.items()) if now_s - since_s >= SETTLE_S]
             if not ready or self._taken is None:
                 return
-            self._remember([self._held[name][0] for name in ready])
+            try:
+                self._remember([self._held[name][0] for name in ready])
+            except OSError as error:
+                self._trouble.append(("put_away", f"{self._journal} cannot be written: {error.strerror}"))
+                return
             for name in ready:
                 dropped, _, verdict = self._held.pop(name)
                 self._put_away(dropped, verdict)
@@ -223,22 +234,17 @@ class Folder:
         fresh = [file for file in files if self._names.get(file.name.text) != file.digest]
         if not fresh:
             return
+        with self._journal.open("a", encoding="ascii") as journal:
+            if journal.tell() and not _ends_a_line(self._journal):
+                journal.write("\n")
+            journal.writelines(f"{file.digest} {file.name.text}\n" for file in fresh)
+            journal.flush()
+            os.fsync(journal.fileno())
         for file in fresh:
             self._taken.setdefault(file.digest, file.name.text)
             self._names[file.name.text] = file.digest
-        lines = [f"{file.digest} {file.name.text}\n" for file in fresh]
-        try:
-            if len(self._taken) > TAKEN_MAX:
-                self._rewrite()
-                return
-            with self._journal.open("a", encoding="ascii") as journal:
-                if journal.tell() and not _ends_a_line(self._journal):
-                    journal.write("\n")
-                journal.writelines(lines)
-                journal.flush()
-                os.fsync(journal.fileno())
-        except OSError as error:
-            raise LinkError(f"{self._journal}: {error.strerror}", "disk full? may this program write it?") from error
+        if len(self._taken) > TAKEN_MAX:
+            self._rewrite()
 
     def _rewrite(self) -> None:
         """Forget the oldest half, but nothing that still lies in the folder."""
@@ -258,7 +264,7 @@ class Folder:
         fresh.replace(self._journal)
 
     def _put_away(self, dropped: Dropped, verdict: str) -> None:
-        """Move a file to `done` unless it has changed since; without `done` it stays and is not looked at again."""
+        """Move a file to `done` unless it has changed since; where it stays, it is not looked at again."""
         name, path = dropped.name.text, self.inbox / dropped.name.text
         try:
             if self.done is None:
@@ -268,11 +274,11 @@ class Folder:
                 if (target / name).exists() and not verdict:
                     name = f"{name[:-4]}~{dropped.digest[:8]}{name[-4:]}"
                 path.replace(target / name)
-        except FileNotFoundError:
-            return  # the host tidies up by itself
         except OSError as error:
-            hint = "done has to lie on the disk of the folder, and this program has to be allowed to move files there"
-            raise LinkError(f"{path}: {error.strerror}", hint) from error
+            if not path.exists():
+                return  # the host tidies up by itself
+            self._settled[name] = dropped.stamp
+            self._trouble.append(("put_away", f"{path} cannot be moved to {self.done}: {error.strerror}"))
 
 
 def _age_s(stamp: Stamp, now_s: float) -> float:

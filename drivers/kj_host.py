@@ -37,6 +37,7 @@ FAULTS = {
     "repeated": "a file that was taken before",
     "rewritten": "another file under a name taken before",
     "old": "older than backlog_h: put away unread",
+    "put_away": "a file that was taken could not be moved or written down; done has to be on the disk of the folder",
     "late": "a file older than the newest one: history, not the present",
     "missing": "files that should have come between two others",
     "clock": "the host's clock is more than five minutes behind, or went back",

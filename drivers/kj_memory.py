@@ -33,8 +33,9 @@ def load_definitions(memory: Path) -> list[Definition]:
 
 
 def save_definitions(memory: Path, definitions: Iterable[Definition]) -> None:
-    """Store the definitions; LinkError if the disk refuses."""
-    _replace(_file(memory), msgspec.json.encode(list(definitions)))
+    """Store the definitions; where the disk refuses, values are UNCERTAIN after a restart until the host sends more."""
+    with contextlib.suppress(LinkError):
+        _replace(_file(memory), msgspec.json.encode(list(definitions)))
 
 
 def _file(memory: Path) -> Path:

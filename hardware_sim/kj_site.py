@@ -24,6 +24,7 @@ PLACES = {
 }
 DIALECTS = {"mt-1201-gbk": {"charset": "gbk"}, "non-coal": {"dialect": "non-coal"}}  # options of the link
 log = logging.getLogger(__name__)
+REACH_M = 150.0  # what a station hears
 AREAS = tuple(dict.fromkeys(station.area for station in STATIONS))
 
 
@@ -77,7 +78,7 @@ def gateway_text(inbox: Path, period_s: float, people_s: float, page: str, optio
     ]
     for station in STATIONS:
         lines += ["", "[[anchor]]", f"id = {station.number}", 'device = "people"']
-        lines += [f'roadway = "{station.roadway}"', f"chainage_m = {station.chainage_m}"]
+        lines += [f'roadway = "{station.roadway}"', f"chainage_m = {station.chainage_m}", f"reach_m = {REACH_M}"]
     return "\n".join(lines) + "\n"
 
 

@@ -206,6 +206,7 @@ def check_people(batches: list[Batch], folder: Path) -> None:
     assert "矿工" not in text
     assert all(station.area not in text for station in STATIONS[:1])
     tags = {tag for batch in batches for tag in batch.fixes.tag}
+    assert len(tags) == 4, "a place on a roadway for everybody"
     book = (folder / "inbox.memory" / "tags.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert tags <= {line.split(",")[1] for line in book}
     assert len(book) == 4

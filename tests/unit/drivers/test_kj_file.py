@@ -252,6 +252,49 @@ def test_people_become_sightings_under_tags_that_lead_to_no_card(tmp_path: Path)
     asyncio.run(main())
 
 
+def test_a_disk_that_refuses_holds_up_no_reading(tmp_path: Path) -> None:
+    clock = HandClock()
+
+    async def main() -> None:
+        one = await rig(tmp_path, clock, done=str(tmp_path / "done"))
+        define(one.inbox, clock.now_s - 60)
+        one.reading("0.42", clock.now_s)
+        assert len(await one.read()) == 1
+        (tmp_path / "done").rename(tmp_path / "gone")
+        clock.now_s += SETTLE_S
+        one.reading("0.43", clock.now_s)
+        assert (await one.read())["ch4"] == [(0.43, Quality.GOOD, False)]
+        assert await one.read() == {}
+        journal = tmp_path / "inbox.memory" / "taken.txt"
+        assert len(journal.read_text().splitlines()) == 2
+        journal.unlink()
+        journal.mkdir()
+        clock.now_s += SETTLE_S
+        one.reading("0.44", clock.now_s)
+        assert (await one.read())["ch4"] == [(0.44, Quality.GOOD, False)]
+        await one.read()
+        assert one.faults().keys() == {"put_away"}
+        assert "taken.txt" in str(one.sources[0].fault)
+
+    asyncio.run(main())
+
+
+def test_a_long_backlog_comes_in_order_and_says_nothing_against_the_clock(tmp_path: Path) -> None:
+    clock = HandClock()
+
+    async def main() -> None:
+        one = await rig(tmp_path, clock)
+        define(one.inbox, clock.now_s - 10_000)
+        for n in range(301):
+            one.reading(f"0.{n:03}", clock.now_s - (300 - n) * 30)
+        first, second = await one.read(), await one.read()
+        values = [value for value, _, _ in first["ch4"] + second["ch4"]]
+        assert values == [float(f"0.{n:03}") for n in range(301)]
+        assert one.faults() == {}
+
+    asyncio.run(main())
+
+
 def test_what_cannot_be_configured_is_told_all_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         check_options("kj-file", {"folder": "inbox", "done": "x", "units": {"a": "b"}, "dialect": "x", "y": 1})
