@@ -62,7 +62,8 @@ class Job:
         self.error = self.hint = ""
         self.begun_s = time.monotonic()
         self.ended_s = 0.0
-        self.stop: Callable[[], None] = lambda: None
+        self.stopping = asyncio.Event()
+        self.stop: Callable[[], None] = lambda: None  # what else has to be told
 
     def shown(self) -> dict[str, Any]:
         """Return the job as JSON."""
@@ -82,7 +83,7 @@ class Bench:
     def start(self, kind: str, place: Place) -> Job:
         """Begin a job; ConfigError if one runs, the place is forbidden, or its link is polled and not to be paused."""
         if self._task is not None and not self._task.done():
-            raise ConfigError("another job runs", "stop it first", (("job", "runs"),))
+            raise ConfigError("another job runs", "stop it first")
         work = {"scan": self._scan, "identify": self._identify, "registers": self._watch}[kind]
         target = target_of(place.target)
         config = self._agent.config
@@ -90,7 +91,7 @@ class Bench:
         link = link_at(config, target)
         if link and not place.pause:
             hint = "agree that its polling stops meanwhile: its points have no readings for so long"
-            raise ConfigError(f"link {link} is polled there", hint, (("pause", link),))
+            raise ConfigError(f"link {link} is polled there", hint)
         job = self.job = Job(kind, str(target), link)
         self._task = asyncio.create_task(self._run(job, work, target, place), name=f"bench {kind}")
         return job
@@ -98,7 +99,7 @@ class Bench:
     def stop(self) -> None:
         """Ask the job to end; what it found stays."""
         if self.job is not None and self.job.state == "running":
-            self.job.state = "stopped"
+            self.job.stopping.set()
             self.job.stop()
 
     async def close(self) -> None:
@@ -117,7 +118,7 @@ class Bench:
         except Error as error:
             job.state, job.error, job.hint = "failed", str(error), error.hint
         if job.state == "running":
-            job.state = "done"
+            job.state = "stopped" if job.stopping.is_set() else "done"
         job.ended_s = time.monotonic()
 
     @contextlib.asynccontextmanager
@@ -167,7 +168,7 @@ class Bench:
             try:
                 job.result = _identified(await working)
             except asyncio.CancelledError:
-                if job.state != "stopped":  # the agent ends, not the installer's patience
+                if not job.stopping.is_set():  # the agent ends, not the installer's patience
                     raise
 
     async def _watch(self, job: Job, target: Target, place: Place) -> None:
@@ -178,7 +179,7 @@ class Bench:
         first: dict[int, int] = {}
         reads = 0
         async with Probe(target, place.setting, WAIT_S, rtu=place.rtu) as probe:
-            while job.state == "running" and time.monotonic() < end_s:
+            while not job.stopping.is_set() and time.monotonic() < end_s:
                 seen = await probe.read(place.unit, place.function, place.address, place.count)
                 if seen.code != 0:
                     raise LinkError(f"unit {place.unit}: {seen.text}", "other function, address or fewer registers?")
@@ -193,7 +194,9 @@ class Bench:
                     "registers": _registers(first, values),
                     "guesses": _rows(guesses(first, values)),
                 }
-                await asyncio.sleep(WATCH_PERIOD_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(WATCH_PERIOD_S):
+                        await job.stopping.wait()
 
 
 def _ignore(_: object) -> None:

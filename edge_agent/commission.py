@@ -24,7 +24,7 @@ WORDS_MAX = 8  # of one device
 async def alarm_test(agent: "Agent", by: str) -> Asked:
     """Seal a marked test event at once, send it before everything else, and wait for its receipt from now on."""
     if not is_id(by):
-        raise ConfigError("who tests?", "give an id of letters, digits, _ . : -, not a name", (("by", "is no id"),))
+        raise ConfigError("who tests?", "give an id of letters, digits, _ . : -, not a name")
     now_us = agent.clock.time_us()
     text = f"TEST of the alarm way by {by}: not an alarm"
     statement = await agent.seal_now(Event("alarm_test", TEST_SEVERITY, "", now_us, now_us + 1, "agent/1", {}, text))
@@ -37,7 +37,7 @@ async def certify(agent: "Agent", by: str, role: str, photos: tuple[str, ...]) -
     devices = tuple(_device(agent, device.id) for device in agent.config.devices)
     silent = [device.id for device in devices if not device.words and not device.values]
     if not devices or len(silent) == len(devices):
-        raise ConfigError("no instrument has answered yet", "wait for live values", (("devices", "all silent"),))
+        raise ConfigError("no instrument has answered yet", "wait for live values")
     if role not in ROLES:
         raise ConfigError(f"{role!r} is not a role", f"known: {', '.join(ROLES)}", (("role", "is not known"),))
     test = agent.uplink.asked.newest("alarm_test")

@@ -199,7 +199,7 @@ async def _restart(request: web.Request) -> dict[str, Any]:
     """Begin anew with the files as they are now, if they have no fault."""
     agent, bench = request.app[AGENT], request.app[BENCH]
     if bench.job is not None and bench.job.state == "running":
-        raise ConfigError("work on a bus is going on", "stop it first", (("job", "runs"),))
+        raise ConfigError("work on a bus is going on", "stop it first")
     await asyncio.to_thread(load_config, agent.config_path)
     agent.again = True
     asyncio.get_running_loop().call_later(0.2, agent.stop)  # after this answer has left

@@ -28,6 +28,7 @@ export interface PointState {
   quality: number | null;
   time_us: number | null;
   raw: number | null;
+  word?: string;
 }
 
 export interface DeviceState {
@@ -52,6 +53,23 @@ export interface EventState {
   begin_us: number;
   end_us: number;
   text: string;
+}
+
+/** A test or certificate and where it lies in the server's log; −1 while no receipt has come. */
+export interface Proof {
+  state: 'waiting' | 'held' | 'proved';
+  epoch: number;
+  seq: number;
+  at_us: number;
+  index: number;
+  size: number;
+}
+
+export interface Commissioning {
+  alarm_test: Proof | null;
+  certificate: Proof | null;
+  roles: string[];
+  paused: string[];
 }
 
 export interface AgentState {
@@ -88,6 +106,8 @@ export interface AgentState {
   budget: { seconds_until_loss: number | null; queue_bytes: number; unsent_bytes: number; quota_bytes: number; bytes_per_s: number };
   active: EventState[];
   events: EventState[];
+  commissioning: Commissioning;
+  csrf: string;
 }
 
 const PERIOD_MS = 2_000;
@@ -130,7 +150,8 @@ class Agent {
     if (answer?.ok) await this.ask();
   }
 
-  private async ask(): Promise<void> {
+  /** Asks at once, as after an order. */
+  async ask(): Promise<void> {
     clearTimeout(this.timer);
     try {
       const answer = await fetch('/api/state', { signal: AbortSignal.timeout(TIMEOUT_MS), credentials: 'same-origin' });
