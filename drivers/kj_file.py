@@ -190,13 +190,13 @@ class KjLink:
 
     async def collect(self) -> list[Arrival]:
         """Return everything new for all sources, looking into the folder if it is time to; LinkError."""
-        fresh = await self._fresh()
-        arrivals, self._given_back = [*self._given_back, *fresh], []
+        await self._look_again()
+        arrivals, self._given_back = self._given_back, []
         return arrivals
 
     def give_back(self, arrivals: list[Arrival]) -> None:
         """Keep what was collected for the next source: this one has to say that its own file is overdue."""
-        self._given_back = arrivals
+        self._given_back = [*arrivals, *self._given_back]
 
     def delivered(self) -> None:
         """Note that what was collected has been handed over: its files may be let go once it is sealed."""
@@ -204,10 +204,11 @@ class KjLink:
             self._folder.hold(dropped, self._clock.monotonic_s())
         self._undelivered = []
 
-    async def _fresh(self) -> list[Arrival]:
+    async def _look_again(self) -> None:
+        """Add what is new to what waits to be handed over; a read that is cancelled here loses nothing."""
         now_s = self._clock.monotonic_s()
         if now_s < self._next_look_s:
-            return []
+            return
         self._next_look_s = now_s + self._options.scan_s
         try:
             await asyncio.to_thread(self._keep, now_s)
@@ -215,12 +216,13 @@ class KjLink:
         except LinkError:
             self.connected = False
             raise
-        # From here on nothing waits: either the rows are handed over and the files held, or neither.
         self.connected, self._known_tags = True, seen.tags
         for fault, text in seen.faults:
             self._host.note(fault, text)
         newest = {read.dropped.name.kind: read for read in seen.reads} if not seen.more else {}
-        return [a for read in seen.reads for a in self._take(read, newest.get(read.dropped.name.kind) is read)]
+        for read in seen.reads:
+            self._given_back += self._take(read, newest.get(read.dropped.name.kind) is read)
+            await asyncio.sleep(0)  # a backlog takes seconds: other links have their turns
 
     def count_of(self, fault: str) -> int:
         """Return how often a named fault has happened."""

@@ -18,7 +18,7 @@ from twin_wire.errors import LinkError
 
 ENTRIES_MAX = 20_000  # in the folder; a host that never tidies up has to be tidied up after
 FILES_MAX = 200  # handed over by one look
-BYTES_MAX = 32 << 20
+BYTES_MAX = 8 << 20  # by one look, and one file more
 ABANDONED_S = 600.0  # still without its end mark
 SETTLE_S = 12.0  # from handing over to letting go: longer than the sealing period of the agent
 TAKEN_MAX = 50_000  # remembered
