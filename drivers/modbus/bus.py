@@ -121,9 +121,9 @@ class Bus:
                 if not chunk.data:
                     break
                 for transaction, reply in framing.feed_ahead(chunk.data):
-                    place, sent_s, frame = sent.pop(transaction)
+                    place, sent_s, question = sent.pop(transaction)
                     turnaround.answered(max(0.0, chunk.time_s - sent_s))
-                    answers[place] = Answered(reply, min(sent_s, chunk.time_s), chunk.time_s, frame)
+                    answers[place] = Answered(reply, min(sent_s, chunk.time_s), chunk.time_s, question)
             if None in answers:
                 self._narrow.add(unit)
             return answers
