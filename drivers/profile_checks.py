@@ -158,7 +158,7 @@ def _companion_faults(companion: Companion, profile: Profile) -> Faults:
         found.append(("signal", "tells nothing: bits, values, other, alive_s or age"))
     if companion.stale_s and not companion.age:
         found.append(("stale_s", "only with age"))
-    if companion.age and UNITS[signal.unit].dimension != "time":
+    if companion.age and (signal.unit not in UNITS or UNITS[signal.unit].dimension != "time"):
         found.append(("age", f"{companion.signal!r} is not a time"))
     return found
 

@@ -31,10 +31,7 @@ def raw_of(signal: Signal, value: float, exponent: int = 0, factor: Fraction = F
         steps /= Fraction(10) ** signal.decimals
     low, high = bounds(signal)
     raw = min(max(round(Fraction(repr(value)) / steps) - signal.offset, low), high)  # half to even
-    mask = (1 << (16 * TYPES[signal.type])) - 1
-    while signal.bits is None and raw & mask in {sentinel & mask for sentinel in signal.sentinels}:
-        raw += -1 if raw > 0 else 1  # a measured value never looks like the error code
-    return raw
+    return raw if signal.bits is not None else _beside(signal, raw, low, high)
 
 
 def bounds(signal: Signal) -> tuple[int, int]:
@@ -132,6 +129,15 @@ def _parts(signal: Signal, raw: int) -> list[int]:
 
 def _heaviest_first(weights: Sequence[int]) -> list[int]:
     return sorted((n for n, weight in enumerate(weights) if weight), key=lambda n: -abs(weights[n]))
+
+
+def _beside(signal: Signal, raw: int, low: int, high: int) -> int:
+    """Return the nearest number that is no error code: a measured value never looks like one."""
+    mask = (1 << (16 * TYPES[signal.type])) - 1
+    codes = {sentinel & mask for sentinel in signal.sentinels}
+    toward = -1 if raw > 0 else 1
+    near = (raw + way * distance for distance in range(len(codes) + 1) for way in (toward, -toward))
+    return next((n for n in near if low <= n <= high and n & mask not in codes), raw)
 
 
 def _sentinel(signal: Signal) -> int:

@@ -108,7 +108,7 @@ def read_profile(path: Path) -> Profile:
         raise ConfigError(f"profile {path}: {error}") from error
     try:
         return _profile(table)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise ConfigError(f"profile {path}: {error!r}", hint="see the schema in drivers/README.md") from error
 
 
