@@ -1,12 +1,10 @@
 """A simulated KJ host, its files, the agent as a process, sealed batches: every value once, right, at its own time."""
 
 import asyncio
-import json
 import math
 import signal
 import subprocess
 import time
-import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,86 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from buffering.queue import Queue
 from hardware_sim.kj_host import SENSORS, STATIONS, KjHost, Order
 from hardware_sim.kj_site import point_id, write_gateway
 from hardware_sim.sight import Worn
 from hardware_sim.site import SITE
-from tests.faults.test_agent_process import agent, free_port
-from tests.support.queues import gap_entry
-from tests.support.vouchers import voucher_line
-from twin_wire.body import decode_body
-from twin_wire.keys import PublicKey
-from twin_wire.manifest import groups_of, read_manifest
+from tests.faults.test_agent_process import free_port
+from tests.support.sealed import Gateway, read_batches, rows_of
 from twin_wire.readings import Batch, Quality
-from twin_wire.statement import check, check_successor, read
-from twin_wire.voucher import read_enrol_body
 
 PERIOD_S, PEOPLE_S = 1.0, 2.0
 TRUTH = {sensor.source: 0.5 for sensor in SENSORS} | {"fan.a.on": 1.0, "door-1a": 0.0, "door.1.pressure": 800.0}
 PEOPLE = [Worn(tag, "face", 80.0 + tag, 0.0) for tag in range(3)] + [Worn(9, "main-2", 149.0, 0.0)]
-
-
-def read_batches(folder: Path) -> list[Batch]:
-    """Check every statement of the queue as a server would; return the batches of readings."""
-    queue = Queue(folder / "state/queue.db", gap_entry, 4 << 20, ballast_bytes=0)
-    offers = sorted(queue.offer(batches_max=10_000), key=lambda o: (o.epoch, o.seq))
-    queue.close()
-    public: PublicKey = read_enrol_body(offers[0].body).public
-    batches: list[Batch] = []
-    groups: Any = ()
-    before = None
-    for offer in offers:
-        statement = read(offer.statement)
-        check(statement, public)
-        check_successor(before, statement)
-        before = statement
-        if statement.kind == "manifest":
-            groups = groups_of(read_manifest(offer.body))
-        elif statement.kind == "data":
-            batches.append(decode_body(offer.body, groups))
-    return batches
-
-
-def rows_of(batches: list[Batch], point: str) -> list[tuple[int, float, int]]:
-    """Return (second, value, quality) of every sample of a point, in the order of sealing."""
-    rows: list[tuple[int, float, int]] = []
-    for block in (block for batch in batches for block in batch.blocks if point in block.points):
-        row = block.points.index(point)
-        times = (block.time_us // 1_000_000).tolist()
-        rows += zip(times, block.value[row].tolist(), block.quality[row].tolist(), strict=True)
-    return rows
-
-
-class Gateway:
-    """The agent as a process on a folder."""
-
-    def __init__(self, folder: Path, page: str) -> None:
-        self.folder, self.page = folder, page
-        self.config = str(folder / "gateway.toml")
-        voucher = voucher_line("gw-kj", SITE)
-        subprocess.run(agent("enroll", self.config, "--voucher", voucher), check=True, capture_output=True)
-
-    def start(self) -> subprocess.Popen[bytes]:
-        with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(agent("run", self.config), stdout=log, stderr=log)
-
-    def state(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://{self.page}/api/state", timeout=2) as response:
-            found: dict[str, Any] = json.load(response)
-            return found
-
-    async def until(self, reached: Any, seconds: float = 30.0) -> dict[str, Any]:
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                seen = await asyncio.to_thread(self.state)
-                if reached(seen):
-                    return seen
-            except OSError:
-                seen = {}
-            assert time.monotonic() < end, (seen.get("devices"), (self.folder / "log").read_text()[-3000:])
-            await asyncio.sleep(0.1)
 
 
 def polls(seen: dict[str, Any]) -> int:
@@ -139,7 +68,7 @@ def test_files_of_a_host_become_sealed_readings_once_and_right(tmp_path: Path, k
     inbox.mkdir()
     done = tmp_path / "done"
     write_gateway(tmp_path, inbox, PERIOD_S, PEOPLE_S, page, done=str(done), scan_s=0.2)
-    gateway = Gateway(tmp_path, page)
+    gateway = Gateway(tmp_path, page, "gw-kj", SITE)
     host = KjHost(inbox, lambda name: TRUTH[name], lambda: PEOPLE)
 
     async def main() -> None:
