@@ -10,6 +10,7 @@ import pytest
 from edge_agent.position.field import Field
 from edge_agent.position.kernel import Jobs, Rows, track
 from edge_agent.position.likelihood import RANGE, log_range
+from edge_agent.position.motion import State
 from edge_agent.position.tracks import Epoch, Heard, Tracks
 from tests.support import walks
 from tests.support.positions import Score, anchors_of, measure
@@ -61,18 +62,28 @@ def test_strengths_alone_do_not_lose_a_vehicle() -> None:
     assert found.cover[1] >= 0.88
 
 
-def test_one_step_of_the_filter_is_the_exact_product_of_prior_and_likelihood() -> None:
-    tracks = Tracks(Field(Graph(walks.structure()), walks.placed(300.0)))
+def one_step(tracks: Tracks, mean: tuple[float, float], spread: tuple[float, float, float], rows: list[tuple]) -> State:
+    """Take rows of (anchor, metres, lag in s) on a single hypothesis on the first roadway."""
     tracks.step([Epoch("t", 1, [Heard(RANGE, 0, 150.0, 0.1, 1), Heard(RANGE, 1, 150.0, 0.1, 1)])])
     state = tracks._state
     state.size[0], state.weight[0, 0], state.roadway[0, 0] = 1, 1.0, 0
-    state.mean[0, 0], state.spread[0, 0] = (120.0, 0.0), (9.0, 0.0, 1.0)
-    near, far = (Heard(RANGE, n, value, 0.1, 1) for n, value in ((0, 121.7), (1, 180.2)))  # they contradict each other
-    table = [(row.kind, row.anchor, row.value, row.sigma, 0.0) for row in (near, far)]
-    kind, anchor, value, sigma, lag = (np.array(column) for column in zip(*table, strict=True))
-    out = np.zeros((1, 6))
-    jobs = Jobs(np.array([0]), np.array([0.0]), np.array([0, 2]))
-    track(tracks.field.map, state, jobs, Rows(kind, anchor, value, sigma, lag), tracks._work, out)
+    state.mean[0, 0], state.spread[0, 0] = mean, spread
+    anchor, value, lag = (np.array(column) for column in zip(*rows, strict=True))
+    table = Rows(np.full(len(rows), RANGE), anchor, value, np.full(len(rows), 0.1), lag)
+    jobs = Jobs(np.array([0]), np.array([0.0]), np.array([0, len(rows)]))
+    track(tracks.field.map, state, jobs, table, tracks._work, np.zeros((1, 6)))
+    return state
+
+
+def test_a_row_that_comes_late_counts_where_the_tag_was_then() -> None:
+    tracks = Tracks(Field(Graph(walks.structure()), walks.placed(300.0)))
+    state = one_step(tracks, (120.0, 6.0), (9.0, 0.0, 0.01), [(0, 115.0, 1.0)])
+    assert abs(state.mean[0, 0, 0] - 121.0) < 0.4
+
+
+def test_one_step_of_the_filter_is_the_exact_product_of_prior_and_likelihood() -> None:
+    tracks = Tracks(Field(Graph(walks.structure()), walks.placed(300.0)))
+    state = one_step(tracks, (120.0, 0.0), (9.0, 0.0, 1.0), [(0, 121.7, 0.0), (1, 180.2, 0.0)])  # they contradict
     s = np.arange(100.0, 140.0, 0.001)
     log = -0.5 * (s - 120.0) ** 2 / 9.0
     log += [log_range(121.7, 0.1, float(np.hypot(x, 2 * x / 300)), 0.0) for x in s]
@@ -88,7 +99,7 @@ def test_one_step_of_the_filter_is_the_exact_product_of_prior_and_likelihood() -
     assert abs(float(np.sqrt(around)) - spread) < 0.02
 
 
-def test_rows_that_come_late_and_mixed_up_count_where_the_tag_was_then() -> None:
+def test_rows_that_come_late_and_mixed_up_place_the_tag() -> None:
     tracks = Tracks(Field(Graph(walks.structure()), walks.placed(300.0)))
     rng, steps, gaps = np.random.default_rng(3), [], []
     for second in range(30):

@@ -29,5 +29,10 @@ def test_methods_have_names_and_an_unknown_one_is_none() -> None:
         "nearest_anchor",
         "ranges_projected",
         "device",
+        "ranges_plane",
+        "signal_strength",
+        "reader",
+        "satellite",
+        "satellite_rtk",
         "none",
     ]

@@ -114,6 +114,8 @@ def test_fields_with_a_default_may_be_left_out() -> None:
         ({"anchors": (Anchor(0, "d9", "r1", 0.0),)}, "$.anchors[0].device"),
         ({"anchors": (Anchor(0, "d1", "r1", math.inf),)}, "$.anchors[0]"),
         ({"anchors": (Anchor(0, "d1", "r1", 0.0),) * 2}, "$.anchors"),
+        ({"anchors": (Anchor(0, "d1", "r1", 0.0, -1.0),)}, "$.anchors[0].reach_m"),
+        ({"anchors": (Anchor(0, "d1", "r1", 0.0, gate="g"),)}, "$.anchors[0]"),
     ],
 )
 def test_a_contradiction_names_its_place(changes: dict[str, Any], path: str) -> None:
