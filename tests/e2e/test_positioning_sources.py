@@ -12,15 +12,14 @@ import drivers
 from drivers import Arrival, Geodetic, Link, Positions, Ranges, Sightings, Source
 from edge_agent.clock import SystemClock
 from edge_agent.config import Config, load_config
-from hardware_sim.ble import NAMESPACE, NETWORK, name_of
-from hardware_sim.catalogue import DevicePlan, LinkPlan, PointPlan
+from hardware_sim.ble import name_of
 from hardware_sim.devices import Floor
 from hardware_sim.nmea import truck
-from hardware_sim.plan import ANCHORS, Anchor, place_of
-from hardware_sim.profile import load_profile
+from hardware_sim.plan import Anchor, place_of
 from hardware_sim.rfid import epc_of
 from hardware_sim.sight import Worn
-from hardware_sim.site import Site, SiteOptions, write_site
+from hardware_sim.site import Site, SiteOptions, build_site, write_site
+from hardware_sim.sources import TAG, with_sources
 from twin_wire.errors import LinkError
 from twin_wire.geodesy import grid_of
 from twin_wire.structure import Georeference
@@ -28,46 +27,27 @@ from twin_wire.structure import Georeference
 PROFILES = Path(drivers.__file__).parent / "profiles"
 SECONDS = 7.0
 PEOPLE = [
-    Worn(17, "main-2", 150.0, 0.5),
+    Worn(TAG, "main-2", 150.0, 0.5),
     Worn(18, "main-2", 160.0, -0.5),
     Worn(19, "main-2", 101.0, 0.0),
     Worn(20, "heading-b", 300.0, 0.0),
 ]
-LINKS = (
-    LinkPlan("uwb-2", "linktrack", 921_600),
-    LinkPlan("loco", "dwm1001", 115_200, (("start", True), ("tag", 17))),
-    LinkPlan("ears", "dwm1001", 115_200, (("report", "lep"),)),
-    LinkPlan("ble", "ble-hci", 115_200, (("start", True), ("networks", {"mine": NETWORK, "uid": NAMESPACE}))),
-    LinkPlan("gate", "rfid", 115_200, (("family", "r2000"), ("start", True), ("antennas", 2))),
-    LinkPlan("door", "rfid", 57_600, (("family", "ur"),)),
-    LinkPlan("truck", "nmea", 9_600),
-)
-PROFILE_OF = {
-    "linktrack": "linktrack",
-    "dwm1001": "dwm1001",
-    "ble-hci": "ble-hci",
-    "rfid": "rfid-uhf",
-    "nmea": "nmea-gnss",
-}
-PLACED = (
-    *(anchor for anchor in ANCHORS if anchor.device == "uwb-2"),
-    *(Anchor(0x0C00 + n, device, "main-2", 20.0 + 130.0 * n) for device in ("loco", "ears") for n in range(3)),
-    Anchor(0, "ble", "main-2", 140.0),
-    Anchor(0, "gate", "main-2", 99.0),
-    Anchor(1, "gate", "main-2", 162.0),
-    Anchor(0, "door", "main-2", 149.0),
-)
+KINDS = ("linktrack", "dwm1001", "ble-hci", "rfid", "nmea")
+
+
+def whole_site() -> Site:
+    return with_sources(build_site(PROFILES), PROFILES)
 
 
 def site() -> Site:
-    devices = tuple(
-        DevicePlan(
-            link.id, link.id, PROFILE_OF[link.kind], 0, 1.0, link.id,
-            (PointPlan(f"{link.id}.n", "satellites" if link.kind == "nmea" else "tags_heard", "", link.id),),
-        )
-        for link in LINKS
-    )  # fmt: skip
-    return Site(LINKS, devices, PLACED, {name: load_profile(PROFILES, name) for name in PROFILE_OF.values()})
+    """Return the positioning sources of the demo mine and nothing else."""
+    whole = whole_site()
+    links = tuple(link for link in whole.links if link.kind in KINDS)
+    names = {link.id for link in links}
+    return whole._replace(links=links, devices=tuple(device for device in whole.devices if device.link in names))
+
+
+PLACED = site().anchors
 
 
 async def listen(source: Source, into: list[Arrival]) -> None:
@@ -85,14 +65,14 @@ async def heard_of(config: Config, floor: Floor) -> tuple[dict[str, list[Arrival
     """Return what every link of the folder gave in a few seconds, and its source."""
     clock = SystemClock()
     heard: dict[str, list[Arrival]] = {}
-    sources: dict[str, Source] = {}
+    opened_of: dict[str, Source] = {}
     links: list[Link] = []
     tasks = [asyncio.create_task(line.run()) for line in floor.lines.values()]
     await asyncio.sleep(0.1)
     for link in config.links:
         opened = await drivers.open_link(link.kind, link.options, clock)
         [source] = opened.sources(config.device_options(link.id), config.point_options(link.id))
-        heard[link.id], sources[link.id] = [], source
+        heard[link.id], opened_of[link.id] = [], source
         links.append(opened)
         tasks.append(asyncio.create_task(listen(source, heard[link.id])))
     await asyncio.sleep(SECONDS)
@@ -101,7 +81,7 @@ async def heard_of(config: Config, floor: Floor) -> tuple[dict[str, list[Arrival
     await asyncio.gather(*tasks, return_exceptions=True)
     for opened in links:
         await opened.close()
-    return heard, sources
+    return heard, opened_of
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +90,8 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Arrival]]:
     write_site(site(), folder, SiteOptions())
     config = load_config(folder / "gateway.toml")
     floor = Floor(site(), folder, 0, 1, lambda: PEOPLE, lambda _answer: None)
-    found, sources = asyncio.run(heard_of(config, floor))
-    for name, source in sources.items():
+    found, opened = asyncio.run(heard_of(config, floor))
+    for name, source in opened.items():
         assert source.stats.crc_errors == source.stats.rejected == 0, name
     return found
 
@@ -127,7 +107,7 @@ def straight_m(person: Worn, anchor: Anchor) -> float:
     return math.hypot(metres, person.side_m)
 
 
-@pytest.mark.parametrize("device", ["uwb-2", "loco"])
+@pytest.mark.parametrize("device", ["uwb-2", "dwm-worn"])
 def test_ranges_are_the_true_distances_or_longer(heard: dict[str, list[Arrival]], device: str) -> None:
     people = {person.tag: person for person in PEOPLE}
     anchors = {anchor.id: anchor for anchor in PLACED if anchor.device == device}
@@ -139,10 +119,10 @@ def test_ranges_are_the_true_distances_or_longer(heard: dict[str, list[Arrival]]
     assert len(errors) >= 3
     assert min(errors) > -0.5
     assert device == "uwb-2" or abs(float(np.median(errors))) < 0.3
-    assert device != "loco" or {17} == {int(t) for a in rows(heard[device], Ranges) for t in a.tag}  # type: ignore[union-attr]
+    assert device != "dwm-worn" or {TAG} == {int(t) for a in rows(heard[device], Ranges) for t in a.tag}  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(("device", "tags"), [("loco", {17}), ("ears", {17, 18, 19})])
+@pytest.mark.parametrize(("device", "tags"), [("dwm-worn", {TAG}), ("dwm-ears", {TAG, 18, 19})])
 def test_positions_are_where_the_tags_are(heard: dict[str, list[Arrival]], device: str, tags: set[int]) -> None:
     people, seen = {person.tag: person for person in PEOPLE}, set()
     for arrival in rows(heard[device], Positions):
@@ -155,23 +135,25 @@ def test_positions_are_where_the_tags_are(heard: dict[str, list[Arrival]], devic
     assert seen == tags
 
 
-def test_beacons_are_heard_as_strong_as_they_are_near(heard: dict[str, list[Arrival]]) -> None:
-    anchor = next(anchor for anchor in PLACED if anchor.device == "ble")
+@pytest.mark.parametrize("device", ["ble-1", "ble-2", "ble-3"])
+def test_beacons_are_heard_as_strong_as_they_are_near(heard: dict[str, list[Arrival]], device: str) -> None:
+    anchor = next(anchor for anchor in PLACED if anchor.device == device)
     names = {name_of(person.tag): person for person in PEOPLE}
     strengths: dict[str, list[float]] = {}
-    for arrival in rows(heard["ble"], Sightings):
+    for arrival in rows(heard[device], Sightings):
         assert isinstance(arrival, Sightings)
         assert set(arrival.anchor_id) == {0}
         assert set(arrival.reference_dbm) == {-59}
         for tag, rssi in zip(arrival.tag, arrival.rssi_dbm, strict=True):
             strengths.setdefault(tag, []).append(float(rssi))
-    assert {names[tag].tag for tag in strengths} == {17, 18, 19}
+    assert {TAG, 18} <= {names[tag].tag for tag in strengths} <= {TAG, 18, 19}
     for tag, found in strengths.items():
         expected = -59 - 22 * math.log10(straight_m(names[tag], anchor))
-        assert float(np.mean(found)) == pytest.approx(expected, abs=4 * 5 / math.sqrt(len(found)))
+        if expected > -85:  # of a weaker one only the strong moments are heard
+            assert float(np.mean(found)) == pytest.approx(expected, abs=4 * 5 / math.sqrt(len(found)))
 
 
-@pytest.mark.parametrize(("device", "expected"), [("gate", {(0, 19), (1, 18)}), ("door", {(0, 17)})])
+@pytest.mark.parametrize(("device", "expected"), [("rfid-gate", {(0, 19), (1, 18)}), ("rfid-door", {(0, TAG)})])
 def test_readers_see_the_tags_at_their_antennas(
     heard: dict[str, list[Arrival]], device: str, expected: set[tuple[int, int]]
 ) -> None:
@@ -196,4 +178,10 @@ def test_the_truck_is_where_and_when_its_receiver_says(heard: dict[str, list[Arr
             assert math.hypot(x[n] - true.x_m, y[n] - true.y_m) < 5 * arrival.sigma_m[n] + 0.05
             assert arrival.rtk[n] in (0, 2, 3)
             count += 1
-    assert count >= SECONDS - 3
+    assert count >= 2
+
+
+def test_the_demo_mine_with_every_source_is_a_configuration_without_a_fault(tmp_path: Path) -> None:
+    write_site(whole_site(), tmp_path, SiteOptions())
+    config = load_config(tmp_path / "gateway.toml")
+    assert {link.kind for link in config.links} >= set(KINDS)
