@@ -17,10 +17,10 @@ from hardware_sim.control import serve
 from hardware_sim.kj_files import STYLES
 from hardware_sim.kj_host import FAULTS
 from hardware_sim.kj_site import serve as kj_serve
-from hardware_sim.scenarios import SCENARIOS
 from hardware_sim.served import Served
 from hardware_sim.simulator import Options, Simulator
 from hardware_sim.site import Site, SiteOptions, build_site, write_site
+from hardware_sim.sites import SITES
 from twin_wire.errors import ConfigError, Error
 
 HURRY = -10
@@ -175,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="serve the demo mine's instruments on pseudo-terminals and TCP")
     _add_site_arguments(run)
     run.add_argument("--seed", type=int, default=1, help="same seed, same mine (default 1)")
-    run.add_argument("--scenario", choices=SCENARIOS, default="quiet", help="what happens (default quiet)")
+    run.add_argument("--scenario", default="quiet", help="what happens (default quiet); an unknown name lists them")
     run.add_argument("--dead", action="append", default=[], metavar="DEVICE", help="a device that never answers")
     run.add_argument("--control-port", type=int, default=0, help="port of the control door (default a free one)")
     run.set_defaults(command=run_command)
@@ -220,11 +220,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_site_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dir", type=Path, required=True, help="folder to write")
+    parser.add_argument("--site", choices=SITES, default="coal", help="what kind of site (default coal)")
     parser.add_argument("--profiles", type=Path, default=PROFILES, help="folder of device profiles")
     parser.add_argument("--gateway", default="gw-1", help="the gateway's id (default gw-1)")
     parser.add_argument("--tcp-port", type=int, default=1502, help="port of the PLC (default 1502)")
     parser.add_argument("--page", default="127.0.0.1:8765", help="where the gateway's own page listens")
-    parser.add_argument("--ruleset", default="coal-cn", help="ruleset named in gateway.toml")
+    parser.add_argument("--ruleset", default="", help="ruleset named in gateway.toml (default the site's)")
 
 
 if __name__ == "__main__":

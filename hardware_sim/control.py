@@ -11,7 +11,7 @@ from hardware_sim.bus import RtuBus, TcpBus, Unit
 from hardware_sim.faults import KINDS, Rule
 from hardware_sim.modbus import Read
 from hardware_sim.pusher import Pusher
-from hardware_sim.scenarios import SCENARIOS, Action, Verb
+from hardware_sim.scenarios import Action, Verb
 from hardware_sim.simulator import Simulator
 from twin_wire.errors import ConfigError
 
@@ -77,7 +77,7 @@ async def get_truth(request: web.Request) -> web.Response:
 
 async def get_people(request: web.Request) -> web.Response:
     """Answer with where every tag really is."""
-    persons = request.app[SIMULATOR].mine.people.persons
+    persons = request.app[SIMULATOR].mine.persons
     return web.json_response(
         [{"tag": p.tag, "roadway": p.place.roadway, "chainage_m": p.place.chainage_m} for p in persons]
     )
@@ -92,7 +92,7 @@ async def post_scenario(request: web.Request) -> web.Response:
     """Begin a scenario: {"name": …}."""
     body = await _body(request)
     request.app[SIMULATOR].tell(_text(body, "name"))
-    return web.json_response({"scenario": body["name"], "actions": len(SCENARIOS[str(body["name"])])})
+    return web.json_response({"scenario": body["name"], "actions": request.app[SIMULATOR].story.left})
 
 
 async def post_action(request: web.Request) -> web.Response:
@@ -154,11 +154,11 @@ def status(simulator: Simulator) -> dict[str, Any]:
         "scenario": simulator.story.name,
         "speed": simulator.speed,
         "begun_us": simulator.begun_us,
-        "world_time_s": simulator.mine.world.time_s,
+        "world_time_s": simulator.mine.time_s,
         "late_steps": simulator.late_steps,
         "late_s": round(simulator.late_s, 3),
         "journal_fault": simulator.journal.fault,
-        "people": len(simulator.mine.people.persons),
+        "people": len(simulator.mine.persons),
         "answers": sum(unit["answers"] for bus in buses for unit in bus["units"].values()),
         "samples": sum(unit["samples"] for bus in buses for unit in bus["units"].values()),
         "links": links,

@@ -173,7 +173,7 @@ _CLIMATE = (
     ("belt_speed", "belt.speed", "belt-2", 300.0, "Belt speed 胶带带速", Sensor(noise=0.01)),
     ("energy", "energy", "pump-chamber", 5.0, "Energy substation 变电所电能", Sensor()),
     ("voltage", "voltage", "pump-chamber", 5.0, "Voltage substation 变电所电压", Sensor(noise=6.0)),
-    ("belt_co", "co.intake", "belt-2", 560.0, "CO belt roadway 胶带大巷一氧化碳", Sensor(noise=0.2)),
+    ("belt_co", "co.belt", "belt-2", 560.0, "CO belt roadway 胶带大巷一氧化碳", Sensor(noise=0.2)),
     ("main_co", "co.return", "return-1", 70.0, "CO main return 总回风一氧化碳", Sensor(t90_s=30.0, noise=0.3)),
     ("belt_smoke", "smoke", "belt-2", 560.0, "Smoke belt roadway 胶带大巷烟雾", Sensor()),
 )

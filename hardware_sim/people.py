@@ -8,6 +8,7 @@ import random
 from typing import NamedTuple
 
 from hardware_sim.plan import ROADWAYS, length_of
+from twin_wire.errors import ConfigError
 
 GAS_WITHDRAW, GAS_RETURN = 0.010, 0.008  # fraction of methane at which people leave a heading and come back
 SPOT_M = 12.0  # how far a working person wanders from the work place
@@ -109,6 +110,8 @@ class Person:
         self.route: list[str] = []  # junctions still to pass
         self.busy_s = rng.uniform(0.0, team.stay_s[1])
         self.spot = self.place
+        self.lost = False  # its tag is not heard any more
+        self.held = False  # it does not leave where it is
 
 
 class People:
@@ -125,10 +128,26 @@ class People:
         """Let everyone walk or work for `dt` seconds; people leave a zone at 1.0 % methane and return below 0.8 %."""
         self._gas(methane)
         for person in self.persons:
+            if person.held:
+                continue
             if person.goal is not None:
                 self._walk(person, dt)
             else:
                 self._work(person, dt)
+
+    def lose(self, subject: str, amount: float) -> None:
+        """Let a tag (by its number) fall silent with an amount of 1, be heard again with 0; ConfigError."""
+        self._of(subject).lost = amount > 0
+
+    def hold(self, subject: str, amount: float) -> None:
+        """Let a person (by the tag's number) stay where it is with an amount of 1, go on with 0; ConfigError."""
+        self._of(subject).held = amount > 0
+
+    def _of(self, subject: str) -> Person:
+        found = [person for person in self.persons if str(person.tag) == subject]
+        if not found:
+            raise ConfigError(f"no tag {subject!r}", hint="GET /people has them")
+        return found[0]
 
     def headcount(self, roadways: set[str]) -> int:
         """Return how many people are on some roadways."""

@@ -41,6 +41,49 @@ class Zone(NamedTuple):
     name: str
 
 
+class Pond(NamedTuple):
+    """A tailings pond as the structure document tells of it; elevations in m, storage as (level, volume m³)."""
+
+    id: str
+    name: str
+    zone: str
+    crest_m: float
+    freeboard_min_m: float
+    beach_min_m: float
+    storage: tuple[tuple[float, float], ...]
+
+
+class Layout(NamedTuple):
+    """A site on paper; controls, exits and refuges are rows as below."""
+
+    kind: str  # of the structure document
+    datum: str
+    junctions: tuple[Junction, ...]
+    roadways: tuple[Roadway, ...]
+    zones: tuple[Zone, ...]
+    controls: tuple[tuple[str, str, str, float, str, str], ...] = ()
+    exits: tuple[tuple[str, str, str], ...] = ()
+    refuges: tuple[tuple[str, str, float, int, float, str], ...] = ()
+    ponds: tuple[Pond, ...] = ()
+    curves: tuple[tuple[str, tuple[tuple[float, float], ...]], ...] = ()  # of fans: flow m³/s, pressure Pa
+
+    def length_of(self, way: Roadway) -> float:
+        """Return the length in m of a roadway, exact to the millimetre (roadways are straight)."""
+        by_id = {j.id: j for j in self.junctions}
+        return _apart(by_id[way.start], by_id[way.end])
+
+    def flows(self) -> list[tuple[str, str]]:
+        """Return pairs of roadways with the air going from the first into the second; dead ends breathe at one end."""
+        comes: dict[str, list[str]] = {}
+        goes: dict[str, list[str]] = {}
+        for way in self.roadways:
+            goes.setdefault(way.start, []).append(way.id)
+            comes.setdefault(way.end if way.share else way.start, []).append(way.id)
+        return [
+            (one, other) for at, ways in comes.items() for one in ways for other in goes.get(at, ()) if one != other
+        ]
+
+
 class Anchor(NamedTuple):
     """A UWB anchor of one positioning network; `id` is its number in that network's frames."""
 
@@ -240,6 +283,11 @@ ANCHORS = (
     Anchor(6, "uwb-2", "face", 5.0),
     Anchor(7, "uwb-2", "face", 175.0),
 )
+FAN_CURVE = ((0.0, 2800.0), (20.0, 2660.0), (40.0, 2240.0), (60.0, 1540.0), (80.0, 560.0))  # H0 - a Q², world.py
+COAL = Layout(
+    "underground", "own grid, z from the pit mouth", JUNCTIONS, ROADWAYS, ZONES, CONTROLS, EXITS, REFUGES,
+    curves=(("fan-main", FAN_CURVE),),
+)  # fmt: skip
 
 
 @cache
@@ -258,7 +306,10 @@ def junction_by_id() -> dict[str, Junction]:
 def length_of(roadway: Roadway) -> float:
     """Return the length in m of a roadway, exact to the millimetre (roadways are straight)."""
     by_id = junction_by_id()
-    a, b = by_id[roadway.start], by_id[roadway.end]
+    return _apart(by_id[roadway.start], by_id[roadway.end])
+
+
+def _apart(a: Junction, b: Junction) -> float:
     return float(round(((a.x_m - b.x_m) ** 2 + (a.y_m - b.y_m) ** 2 + (a.z_m - b.z_m) ** 2) ** 0.5, 3))
 
 

@@ -69,7 +69,8 @@ class Machine:
     def step(self, rng: random.Random, dt: float) -> None:
         """Advance by `dt` seconds."""
         goal = 0.0 if self.stopped else self.spec.load
-        swing = 0.0 if self.stopped else 0.05 * math.sqrt(dt) * rng.gauss(0.0, 1.0)
+        chance = 0.05 * math.sqrt(dt) * rng.gauss(0.0, 1.0)  # drawn even if idle
+        swing = 0.0 if self.stopped else chance
         self.load = min(1.0, max(0.0, self.load + dt * (goal - self.load) / 30.0 + swing * self.spec.load))
         for place, share in enumerate(self._share):
             self.warm_k[place] += dt * (self.spec.warm_k * self.load * share - self.warm_k[place]) / BEARING_LAG_S
@@ -84,6 +85,8 @@ class Plant:
         self.sump_m = 1.8
         self.pumping: set[str] = set()
         self._next_pump = 0
+        self.broken: set[str] = set()  # pumps that do not run
+        self.inflow_m3_h = INFLOW_M3_H
         self.open_s = dict.fromkeys(DOORS, 0.0)  # seconds each door still stays open
         self.energy_kwh = 412_000.0
 
@@ -96,7 +99,7 @@ class Plant:
         self.energy_kwh += dt / 3600.0 * (900.0 + 2.0 * sum(m.load * m.spec.amps for m in self.machines.values()))
 
     def _water(self, dt: float) -> None:
-        self.sump_m += dt / 3600.0 * (INFLOW_M3_H - PUMP_M3_H * len(self.pumping)) / SUMP_AREA_M2
+        self.sump_m += dt / 3600.0 * (self.inflow_m3_h - PUMP_M3_H * len(self.pumping - self.broken)) / SUMP_AREA_M2
         if self.sump_m > SUMP_HIGH_M and not self.pumping:
             self.pumping = {PUMPS[self._next_pump]}
             self._next_pump = (self._next_pump + 1) % len(PUMPS)
@@ -108,5 +111,6 @@ class Plant:
         for door in DOORS:
             self.open_s[door] = max(0.0, self.open_s[door] - dt)
             other = door[:-1] + ("b" if door.endswith("a") else "a")
-            if not self.open_s[door] and not self.open_s[other] and self.random.random() < dt / 240.0:
+            chance = self.random.random()
+            if not self.open_s[door] and not self.open_s[other] and chance < dt / 240.0:
                 self.open_s[door] = DOOR_OPEN_S

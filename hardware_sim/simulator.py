@@ -4,17 +4,16 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, NamedTuple, TypeVar
+from typing import IO, NamedTuple
 
 from hardware_sim.bus import Bus, TcpBus
 from hardware_sim.devices import Floor, Line
 from hardware_sim.faults import Rule
 from hardware_sim.journal import Journal
-from hardware_sim.scenarios import Action, Label, Labels, Story
+from hardware_sim.model import Model, known
+from hardware_sim.scenarios import FOR_THE_RECORD, ON_DEVICES, Action, Label, Labels, Story
 from hardware_sim.sensors import FAULTS
-from hardware_sim.sight import Worn
 from hardware_sim.site import Site
 from hardware_sim.truth import Mine
 from twin_wire.errors import ConfigError
@@ -22,8 +21,6 @@ from twin_wire.errors import ConfigError
 TICK_S = 0.25
 STEPS_MAX = 400  # world seconds caught up in one tick; a host that slept longer loses the rest
 SPEED_MAX = 200.0
-WARM_AIR_S, WARM_S = 4 * 3600, 900  # the mine has been running when the simulator starts
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -42,16 +39,18 @@ class Simulator:
 
     def __init__(self, site: Site, options: Options) -> None:
         self.options, self.site = options, site
-        self.mine = warmed(options.seed)
+        self.mine: Model = site.plan.model(options.seed)
+        self.mine.warm()
+        self._swapped: dict[str, str] = {}  # points whose wires were exchanged
         self.speed = 1.0
         self.labels = Labels()
-        self.story = Story(options.scenario, 0.0)
+        self.story = Story(options.scenario, 0.0, site.plan.scenarios())
         self.late_steps = 0  # world seconds given up because the host was too slow
         self.late_s = 0.0  # the longest this process was kept waiting: a device cannot be more punctual than that
         self.begun_us = time.time_ns() // 1000
         options.directory.mkdir(parents=True, exist_ok=True)
         self.journal = Journal(options.directory / "journal.csv")
-        self.floor = Floor(site, options.directory, options.tcp_port, options.seed, self._worn, self.journal.add)
+        self.floor = Floor(site, options.directory, options.tcp_port, options.seed, self.mine.worn, self.journal.add)
         self._labels_file: IO[str] = (options.directory / "labels.jsonl").open("w", encoding="utf-8")
         self._stopped = asyncio.Event()
         for device in options.dead:
@@ -60,7 +59,7 @@ class Simulator:
 
     async def run(self) -> None:
         """Serve all lines and let the mine live until `stop`; ports are unplugged at the end."""
-        self.story = Story(self.story.name, asyncio.get_running_loop().time())
+        self.story = Story(self.story.name, asyncio.get_running_loop().time(), self.site.plan.scenarios())
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(line.run()) for line in self.floor.lines.values()]
@@ -78,7 +77,7 @@ class Simulator:
 
     def tell(self, scenario: str) -> None:
         """Begin a scenario now; ConfigError if there is none of that name."""
-        self.story = Story(scenario, asyncio.get_running_loop().time())
+        self.story = Story(scenario, asyncio.get_running_loop().time(), self.site.plan.scenarios())
         log.info("scenario begins name=%s", scenario)
 
     def add_fault(self, link: str, rule: Rule) -> None:
@@ -101,25 +100,14 @@ class Simulator:
 
     async def act(self, action: Action) -> None:
         """Do one thing to the mine or its lines, and note its label; ConfigError if the subject is not known."""
-        world = self.mine.world
         if action.verb == "speed":
             if not 0.0 < action.amount <= SPEED_MAX:
                 raise ConfigError(f"speed {action.amount} is not within 0 to {SPEED_MAX:g}")
             self.speed = action.amount
-        elif action.verb == "fan":
-            _known(world.fans, action.subject, "fan").asked = min(1.0, max(0.0, action.amount))
-        elif action.verb == "outburst":
-            world.outburst(action.amount)
-        elif action.verb == "blast":
-            _known(world.monoxide, action.subject, "air zone")
-            world.blast(action.subject, action.amount)
-        elif action.verb == "rain":
-            world.rain_mm_h = max(0.0, action.amount)
-        elif action.verb in ("stop_machine", "start_machine"):
-            machine = _known(self.mine.plant.machines, action.subject, "machine")
-            machine.stopped = action.verb == "stop_machine"
-        else:
+        elif action.verb in ON_DEVICES:
             await self._act_on_devices(action)
+        elif action.verb not in FOR_THE_RECORD:
+            self.mine.act(action.verb, action.subject, action.amount)
         log.info("action verb=%s subject=%s amount=%g", action.verb, action.subject, action.amount)
         for label in self.labels.take(action, time.time_ns() // 1000):
             self._write(label)
@@ -132,9 +120,14 @@ class Simulator:
         elif action.verb in ("dead", "alive"):
             self._set_alive(action.subject, alive=action.verb == "alive")
         else:
-            instrument = _known(self.floor.instruments, action.subject, "point")
+            instrument = known(self.floor.instruments, action.subject, "point")
             if action.verb == "repair":
                 instrument.sensor.repair()
+                self._swapped.pop(self._swapped.pop(action.subject, ""), None)
+                return
+            if action.verb == "swap":
+                known(self.floor.instruments, action.detail, "point")
+                self._swapped |= {action.subject: action.detail, action.detail: action.subject}
                 return
             kind = next((kind for kind in FAULTS if kind == action.detail), None)
             if kind is None:
@@ -165,19 +158,18 @@ class Simulator:
                 self._update(float(steps))
 
     def _update(self, elapsed_s: float) -> None:
-        truth = self.mine.truth
-        for instrument in self.floor.instruments.values():
+        truth, instruments = self.mine.truth, self.floor.instruments
+        for instrument in instruments.values():
             instrument.update(truth(instrument.plan.source), elapsed_s)
-
-    def _worn(self) -> Iterable[Worn]:
-        return [Worn(p.tag, p.place.roadway, p.place.chainage_m, p.side_m) for p in self.mine.people.persons]
+        for point, other in self._swapped.items():
+            instruments[point].show(instruments[other].sensor.shown)
 
     def _line(self, link: str) -> Line:
-        return _known(self.floor.lines, link, "link")
+        return known(self.floor.lines, link, "link")
 
     def _set_alive(self, device: str, alive: bool) -> None:
         plans = {plan.id: plan for plan in self.site.devices}
-        plan = _known(plans, device, "device")
+        plan = known(plans, device, "device")
         line = self._line(plan.link)
         if not isinstance(line, Bus):
             raise ConfigError(f"{device} cannot die alone: unplug {plan.link}")
@@ -186,23 +178,13 @@ class Simulator:
     def _write(self, label: Label) -> None:
         event = "stop" if label.stop_us else "start"
         at_us = label.stop_us or label.start_us
-        row = {"event": event, "time_us": at_us, "cause": label.cause, "points": label.points}
+        row = {"event": event, "time_us": at_us, "kind": label.kind, "cause": label.cause, "points": label.points}
         self._labels_file.write(json.dumps(row, ensure_ascii=False) + "\n")
         self._labels_file.flush()
 
 
 def warmed(seed: int) -> Mine:
-    """Return a mine that has been running for four hours."""
+    """Return a demo mine that has been running for four hours."""
     mine = Mine(seed)
-    for _ in range(WARM_AIR_S):
-        mine.world.step()
-    for _ in range(WARM_S):
-        mine.plant.step()
-        mine.people.step(mine.world.methane)
+    mine.warm()
     return mine
-
-
-def _known(table: Mapping[str, T], name: str, what: str) -> T:
-    if name not in table:
-        raise ConfigError(f"no {what} {name!r}", hint=f"known: {', '.join(sorted(table)[:40])}")
-    return table[name]

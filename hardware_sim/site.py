@@ -1,4 +1,4 @@
-"""Writes the folder a gateway starts from: structure.json, points.csv and gateway.toml of the demo mine."""
+"""Writes the folder a gateway starts from: structure.json, points.csv and gateway.toml of a simulated site."""
 
 import csv
 import io
@@ -8,42 +8,45 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hardware_sim.catalogue import DevicePlan, LinkPlan, PointPlan
-from hardware_sim.instruments import LINKS, devices
 from hardware_sim.nmea import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
-from hardware_sim.plan import ANCHORS, CONTROLS, EXITS, JUNCTIONS, REFUGES, ROADWAYS, ZONES, Anchor, length_of
+from hardware_sim.plan import Anchor
 from hardware_sim.profile import Profile, load_profile
+from hardware_sim.sites import SITES, SitePlan
 from twin_wire.errors import ConfigError
 
-SITE = "demo-mine"
-SITE_NAME = "Demo mine (simulated) 示范煤矿（模拟）"
+COAL = SITES["coal"]
+SITE, SITE_NAME = COAL.site, COAL.name
 COLUMNS = (
     *("point", "device", "signal", "name", "zone", "roadway", "chainage_m", "place"),
     *("warn_high", "alarm_high", "warn_low", "alarm_low", "hysteresis", "delay_s", "raw"),
 )
-FAN_CURVE = ((0.0, 2800.0), (20.0, 2660.0), (40.0, 2240.0), (60.0, 1540.0), (80.0, 560.0))  # H0 - a Q², mine.py
 
 
 class SiteOptions(NamedTuple):
-    """What differs between two folders of the same mine."""
+    """What differs between two folders of the same site; no ruleset means the one of its kind."""
 
     gateway: str = "gw-1"
     tcp_port: int = 1502
     page: str = "127.0.0.1:8765"
-    ruleset: str = "coal-cn"
+    ruleset: str = ""
 
 
 class Site(NamedTuple):
-    """The demo mine as built: its lines, instruments, anchors and the profiles they need."""
+    """A site as built: its lines, instruments, anchors, the profiles they need and the plan behind it."""
 
     links: tuple[LinkPlan, ...]
     devices: tuple[DevicePlan, ...]
     anchors: tuple[Anchor, ...]
     profiles: dict[str, Profile]
+    plan: SitePlan = COAL
 
 
-def build_site(profiles: Path) -> Site:
-    """Return the demo mine with the profiles of a directory; ConfigError with every signal a profile lacks."""
-    planned = devices()
+def build_site(profiles: Path, kind: str = "coal") -> Site:
+    """Return a site with the profiles of a directory; ConfigError with every signal a profile lacks."""
+    if kind not in SITES:
+        raise ConfigError(f"no site {kind!r}", hint=f"use one of {', '.join(SITES)}")
+    plan = SITES[kind]
+    planned = plan.devices()
     loaded = {name: load_profile(profiles, name) for name in sorted({device.profile for device in planned})}
     faults = [
         (f"{device.id}.{point.id}", f"profile {device.profile} has no signal {point.signal!r}")
@@ -53,52 +56,58 @@ def build_site(profiles: Path) -> Site:
     ]
     if faults:
         raise ConfigError(f"{faults[0][0]}: {faults[0][1]}", faults=tuple(faults))
-    return Site(LINKS, planned, ANCHORS, loaded)
+    return Site(plan.links, planned, plan.anchors, loaded, plan)
 
 
 def write_site(site: Site, directory: Path, options: SiteOptions) -> None:
     """Write structure.json, points.csv and gateway.toml into a directory, made if it is not there."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "structure.json").write_text(structure_text(), encoding="utf-8")
+    (directory / "structure.json").write_text(_structure_of(site.plan), encoding="utf-8")
     (directory / "points.csv").write_text(points_text(site.devices), encoding="utf-8", newline="")
     (directory / "gateway.toml").write_text(gateway_text(site, directory.resolve(), options), encoding="utf-8")
 
 
 def structure_text() -> str:
-    """Return the structure document as JSON, one object a line."""
-    curves = {"fan-main": FAN_CURVE}
+    """Return the structure document of the demo mine as JSON, one object a line."""
+    return _structure_of(COAL)
+
+
+def _structure_of(plan: SitePlan) -> str:
+    layout = plan.layout
+    curves = dict(layout.curves)
     tables: dict[str, list[dict[str, object]]] = {
-        "junctions": [j._asdict() for j in JUNCTIONS],
+        "junctions": [j._asdict() for j in layout.junctions],
         "roadways": [
             {
                 "id": r.id,
                 "from": r.start,
                 "to": r.end,
-                "length_m": length_of(r),
+                "length_m": layout.length_of(r),
                 "area_m2": r.area_m2,
                 "perimeter_m": r.perimeter_m,
                 "zone": r.zone,
                 "walkable": r.walkable,
                 "name": r.name,
             }
-            for r in ROADWAYS
+            for r in layout.roadways
         ],
-        "zones": [z._asdict() for z in ZONES],
+        "zones": [z._asdict() for z in layout.zones],
         "controls": [
             {"id": i, "kind": k, "roadway": r, "chainage_m": s, "serves": z, "name": n, "curve": curves.get(i, ())}
-            for i, k, r, s, z, n in CONTROLS
+            for i, k, r, s, z, n in layout.controls
         ],
-        "exits": [{"id": i, "junction": j, "name": n} for i, j, n in EXITS],
+        "exits": [{"id": i, "junction": j, "name": n} for i, j, n in layout.exits],
         "refuges": [
             {"id": i, "roadway": r, "chainage_m": s, "capacity": c, "hours": h, "name": n}
-            for i, r, s, c, h, n in REFUGES
+            for i, r, s, c, h, n in layout.refuges
         ],
-        "ponds": [],
+        "ponds": [pond._asdict() for pond in layout.ponds],
     }
-    head = {"version": 1, "site": SITE, "name": SITE_NAME, "revision": 1, "kind": "underground"}
-    head["datum"] = "own grid, z from the pit mouth"
-    here = {"latitude_deg": LATITUDE_DEG, "longitude_deg": LONGITUDE_DEG, "height_m": HEIGHT_M}  # of the grid's origin
-    lines = [f" {_json(key)}: {_json(value)}" for key, value in (head | {"georeference": here}).items()]
+    head: dict[str, object] = {"version": 1, "site": plan.site, "name": plan.name, "revision": 1}
+    head |= {"kind": layout.kind, "datum": layout.datum}
+    if plan is COAL:  # the receiver of the simulated satellites stands here; of the grid's origin
+        head["georeference"] = {"latitude_deg": LATITUDE_DEG, "longitude_deg": LONGITUDE_DEG, "height_m": HEIGHT_M}
+    lines = [f" {_json(key)}: {_json(value)}" for key, value in head.items()]
     for key, rows in tables.items():
         body = ",\n".join(f"  {_json(row)}" for row in rows)
         lines.append(f" {_json(key)}: [\n{body}\n ]" if rows else f" {_json(key)}: []")
@@ -119,15 +128,15 @@ def points_text(planned: Sequence[DevicePlan]) -> str:
 def gateway_text(site: Site, directory: Path, options: SiteOptions) -> str:
     """Return gateway.toml for a folder whose lines lie in its `dev` directory."""
     lines = [
-        "# Written by hardware-sim: the gateway of a mine that does not exist.",
+        "# Written by hardware-sim: the gateway of a site that does not exist.",
         "[gateway]",
         f"id = {_json(options.gateway)}",
-        'name = "North wing gateway 北翼网关"',
-        f"site = {_json(SITE)}",
+        f"name = {_json(site.plan.gateway_name)}",
+        f"site = {_json(site.plan.site)}",
         'state = "state"',
         'structure = "structure.json"',
         'points = "points.csv"',
-        f"ruleset = {_json(options.ruleset)}",
+        f"ruleset = {_json(options.ruleset or site.plan.ruleset)}",
         "",
         "[page]",
         f"listen = {_json(options.page)}",

@@ -1,23 +1,28 @@
 """What is really so in the simulated mine, by name: the quantities that instruments look at."""
 
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Sequence
 
-from hardware_sim.people import People
+from hardware_sim.model import Look, Model, known
+from hardware_sim.people import People, Person
 from hardware_sim.plan import ROADWAYS, roadway_by_id
 from hardware_sim.plant import DOORS, PUMPS, Machine, Plant
+from hardware_sim.shifts import SHIFT_MACHINES, Shifts
 from hardware_sim.world import ZONES, Fan, World
 
 RATED_HZ, MAINS_V, POWER_FACTOR = 50.0, 380.0, 0.86
 DEPTH_PA = 2180.0  # what 180 m of air add to the barometer
 ON_LOAD = 0.02  # a machine below this share of its load stands still
-Look = dict[str, Callable[[], float]]
+WARM_AIR_S, WARM_S = 4 * 3600, 900  # the mine has been running when anybody looks at it
 
 
-class Mine:
-    """The world, the plant and the people, stepped together second by second; `truth` looks at any of it."""
+class Mine(Model):
+    """The coal mine: the air, the plant and the people, stepped together; with `shifts` work comes and goes."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, shifts: bool = False) -> None:
+        super().__init__()
+        self.shifts = Shifts(f"{seed}") if shifts else None
         self.world, self.plant, self.people = World(seed), Plant(seed), People(seed)
         self._look: Look = {**_outside(self.world), **_intake(self.world), **self._yard()}
         for zone in ZONES:
@@ -29,20 +34,89 @@ class Mine:
         for way in ROADWAYS:
             self._look |= self._wind(way.id)
         self._look |= self._water_and_doors()
+        self._verbs = {
+            "fan": self._fan,
+            "outburst": lambda _, amount: self.world.outburst(amount),
+            "blast": self._blast,
+            "rain": lambda _, amount: setattr(self.world, "rain_mm_h", max(0.0, amount)),
+            "front": lambda _, amount: setattr(self.world, "front_goal_pa", amount),
+            "fire": lambda _, amount: setattr(self.world, "fire_goal", max(0.0, amount)),
+            "inflow": self._inflow,
+            "stop_machine": lambda name, _: self._run(name, on=False),
+            "start_machine": lambda name, _: self._run(name, on=True),
+            "shift": self._shift,
+            "pump": self._pump,
+            "water": lambda _, amount: setattr(self.plant, "inflow_m3_h", max(0.0, amount)),
+            "lose_tag": self.people.lose,
+            "hold_person": self.people.hold,
+        }
+
+    @property
+    def time_s(self) -> float:
+        """Return the world's seconds since it began."""
+        return self.world.time_s
+
+    @property
+    def persons(self) -> Sequence[Person]:
+        """Return everybody underground."""
+        return self.people.persons
 
     def step(self) -> None:
         """Advance everything by one second."""
-        self.world.step(1.0)
-        self.plant.step(1.0)
+        self.step_things()
         self.people.step(self.world.methane, 1.0)
 
-    def truth(self, source: str) -> float:
-        """Return a quantity by name, in the unit people use (%, ppm, m/s, degrees Celsius); KeyError if unknown."""
-        return self._look[source]()
+    def step_things(self) -> None:
+        """Advance everything but people by one second."""
+        if self.shifts is not None:
+            self.shifts.step(self.world, self.plant)
+        self.world.step(1.0)
+        self.plant.step(1.0)
 
-    def sources(self) -> list[str]:
-        """Return the names that `truth` knows."""
-        return sorted(self._look)
+    def warm(self) -> None:
+        """Let it run for four hours, machines and people for a quarter of one."""
+        for _ in range(WARM_AIR_S):
+            self.world.step()
+        for _ in range(WARM_S):
+            self.plant.step()
+            self.people.step(self.world.methane)
+
+    def reseed(self, text: str, time_s: float) -> None:
+        """Begin another stretch of the same mine's life: other chances, another time of day."""
+        self.world.reseed(text, time_s)
+        self.plant.random = random.Random(f"plant/{text}")  # noqa: S311
+        if self.shifts is not None:
+            self.shifts = Shifts(text)
+
+    def _fan(self, name: str, amount: float) -> None:
+        known(self.world.fans, name, "fan").asked = min(1.0, max(0.0, amount))
+
+    def _blast(self, zone: str, amount: float) -> None:
+        known(self.world.monoxide, zone, "air zone")
+        self.world.blast(zone, amount)
+
+    def _inflow(self, zone: str, amount: float) -> None:
+        known(self.world.inflow, zone, "air zone")
+        self.world.inflow_goal[zone] = max(0.0, amount)
+
+    def _run(self, name: str, on: bool) -> None:
+        known(self.plant.machines, name, "machine").stopped = not on
+
+    def _shift(self, _name: str, amount: float) -> None:
+        """Let production pause with an amount of 0, go on with 1."""
+        for zone in self.world.production:
+            self.world.production[zone] = min(1.5, max(0.0, amount))
+        for machine in SHIFT_MACHINES:
+            self._run(machine, on=amount > 0)
+        if self.shifts is not None:
+            self.shifts.paused = amount <= 0
+
+    def _pump(self, name: str, amount: float) -> None:
+        """Break the pumps with an amount of 0 (all without a name), mend them with 1."""
+        names = {name} if name else set(PUMPS)
+        if not names <= set(PUMPS):
+            known(dict.fromkeys(PUMPS, 0), name, "pump")
+        self.plant.broken = self.plant.broken - names if amount > 0 else self.plant.broken | names
 
     def air_speed(self, roadway: str) -> float:
         """Return the speed of the air in a roadway in m/s."""
@@ -90,7 +164,10 @@ class Mine:
 
     def _water_and_doors(self) -> Look:
         plant = self.plant
-        look: Look = {"sump.level": lambda: plant.sump_m, "pump.flow": lambda: 168.0 * len(plant.pumping)}
+        look: Look = {
+            "sump.level": lambda: plant.sump_m,
+            "pump.flow": lambda: 168.0 * len(plant.pumping - plant.broken),
+        }
         for pump in PUMPS:
             look |= _pump(plant, pump)
         for door in DOORS:
@@ -120,11 +197,12 @@ def _zone(world: World, zone: str) -> Look:
 def _intake(world: World) -> Look:
     return {
         "co.intake": lambda: 0.4,
-        "smoke": lambda: 0.0,
+        "co.belt": lambda: 0.4 + 1e6 * world.belt_monoxide(),
+        "smoke": lambda: float(world.smokes()),
         "temperature.intake": world.intake_temperature,
         "temperature.pumps": lambda: world.intake_temperature() + 7.0,
         "humidity.intake": lambda: 76.0,
-        "barometer": lambda: (world.pressure + DEPTH_PA) / 1000.0,
+        "barometer": lambda: (world.barometer_pa() + DEPTH_PA) / 1000.0,
     }
 
 
@@ -155,7 +233,7 @@ def _outside(world: World) -> Look:
 def _pump(plant: Plant, pump: str) -> Look:
     return {
         f"{pump}.on": lambda: float(pump in plant.pumping),
-        f"{pump}.current": lambda: 58.0 * (pump in plant.pumping),
+        f"{pump}.current": lambda: 58.0 * (pump in plant.pumping) * (0.3 if pump in plant.broken else 1.0),
     }
 
 

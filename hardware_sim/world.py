@@ -46,6 +46,15 @@ OUTBURST_DECAY_S = 600.0
 CO_PER_KG = 0.016  # m³ per kg of explosive
 CO_BACKGROUND = 3.0e-5  # m³/s from slow oxidation at the face
 DUST_SETTLING = 0.002  # 1/s
+BLAST_DUST = 700.0  # mg of respirable dust per kg of explosive and m³ of the heading it fills, over its volume
+THUMP_PA_PER_KG, THUMP_S = 8.0, 3.0
+FIRE_START, FIRE_GROWTH_S = 4.0e-5, 240.0  # m³/s of carbon monoxide that smoulders, and the time it grows e-fold in
+FIRE_TO = {"heading_b": 0.40, "face": 0.40, "heading_a": 0.20}  # where the air of the second belt roadway goes
+BELT_SHARE = 0.25  # of the main flow
+SMOKE_PPM = 15.0  # of carbon monoxide in the belt's air at which the smoke detector trips
+FRONT_PA_S = 300.0 / 3600.0  # how fast a front moves the barometer
+SEEP_LAG_S = 300.0  # how slowly a new inflow of gas opens
+IDLE_EMISSION = 0.6  # share of the methane that comes while nothing is cut
 HEAT_LAG_S = 900.0
 
 
@@ -79,7 +88,12 @@ class World:
         self.warm_k = {zone: spec.warm_k for zone, spec in ZONES.items()}
         self.emission = {zone: spec.methane for zone, spec in ZONES.items()}
         self.working = dict.fromkeys(ZONES, True)
+        self.production = dict.fromkeys(ZONES, 1.0)  # how much is being cut, 1: the usual
         self.burst = 0.0  # m³/s of an outburst at the face
+        self.inflow = dict.fromkeys(ZONES, 0.0)  # m³/s of methane beyond the usual, and where it goes to
+        self.inflow_goal = dict.fromkeys(ZONES, 0.0)
+        self.fire = self.fire_goal = 0.0  # m³/s of carbon monoxide from a fire on the belt
+        self.front_pa = self.front_goal_pa = self._thump_pa = 0.0
         self.emitted = self.vented = 0.0  # m³ of methane, kept for the balance
         self.pressure = PRESSURE_PA
         self.rain_mm_h = 0.0
@@ -109,12 +123,30 @@ class World:
         return spec.share * self.flow * self.fans[spec.fan].n + LEAKAGE
 
     def blast(self, zone: str, explosive_kg: float) -> None:
-        """Add the carbon monoxide of a blast to a zone."""
+        """Add the carbon monoxide, the dust and the thump of a blast to a zone."""
         self.monoxide[zone] += explosive_kg * CO_PER_KG / ZONES[zone].volume
+        self.dust[zone] += explosive_kg * BLAST_DUST / ZONES[zone].volume
+        self._thump_pa += explosive_kg * THUMP_PA_PER_KG
+
+    def reseed(self, text: str, time_s: float) -> None:
+        """Go on at another time of day with other chances."""
+        self.random, self.time_s = random.Random(f"world/{text}"), time_s  # noqa: S311
+
+    def belt_monoxide(self) -> float:
+        """Return the carbon monoxide in the air of the second belt roadway as a fraction of volume."""
+        return self.fire / max(BELT_SHARE * self.flow, 0.5)
+
+    def smokes(self) -> bool:
+        """Tell whether the smoke detector of the belt trips."""
+        return 1e6 * self.belt_monoxide() > SMOKE_PPM
 
     def outburst(self, rate: float) -> None:
         """Begin an outburst of `rate` m³/s methane at the face, dying away by itself."""
         self.burst = rate
+
+    def barometer_pa(self) -> float:
+        """Return the pressure outside in Pa, a blast's thump in it."""
+        return self.pressure + self._thump_pa
 
     def temperature(self) -> float:
         """Return the air temperature outside in degrees Celsius."""
@@ -144,9 +176,12 @@ class World:
     def _weather(self, dt: float) -> float:
         """Move the barometer and the wind; return how fast the pressure falls in Pa/s, never below 0."""
         t = self.time_s
+        move = self.front_goal_pa - self.front_pa
+        self.front_pa += max(-FRONT_PA_S * dt, min(FRONT_PA_S * dt, move))
+        self._thump_pa *= math.exp(-dt / THUMP_S)
         pressure = (
             PRESSURE_PA + 180.0 * math.sin(2 * math.pi * t / 43_200) - 350.0 * math.sin(2 * math.pi * t / (4 * DAY_S))
-        )
+        ) + self.front_pa
         falling = max(0.0, (self.pressure - pressure) / dt)
         self.pressure = pressure
         self._gust += dt * -self._gust / 60.0 + 0.16 * math.sqrt(dt) * self.random.gauss(0.0, 1.0)
@@ -154,7 +189,11 @@ class World:
         return falling
 
     def _methane(self, flows: dict[str, float], falling: float, dt: float) -> None:
-        source = dict(self.emission)
+        source = {}
+        for zone, usual in self.emission.items():
+            self.inflow[zone] += dt * (self.inflow_goal[zone] - self.inflow[zone]) / SEEP_LAG_S
+            part = IDLE_EMISSION + (1.0 - IDLE_EMISSION) * self.production[zone]
+            source[zone] = usual * part + self.inflow[zone]
         source["face"] += falling * GOAF_BREATHING + self.burst
         self.burst *= math.exp(-dt / OUTBURST_DECAY_S)
         self.emitted += dt * sum(source.values())
@@ -164,11 +203,17 @@ class World:
     def _monoxide(self, flows: dict[str, float], dt: float) -> None:
         source = dict.fromkeys(ZONES, 0.0)
         source["face"] = CO_BACKGROUND
+        if self.fire_goal > 0.0:
+            self.fire = min(self.fire_goal, max(self.fire, FIRE_START) * math.exp(dt / FIRE_GROWTH_S))
+        else:
+            self.fire *= math.exp(-dt / FIRE_GROWTH_S)
+        for zone, part in FIRE_TO.items():
+            source[zone] += part * self.fire
         self.monoxide = _mixed(self.monoxide, source, flows, dt)
 
     def _dust_and_heat(self, flows: dict[str, float], dt: float) -> None:
         source = {
-            zone: (spec.dust_mg_s if self.working[zone] else 0.1 * spec.dust_mg_s)
+            zone: (spec.dust_mg_s * max(0.1, self.production[zone]) if self.working[zone] else 0.1 * spec.dust_mg_s)
             - self.dust[zone] * DUST_SETTLING * spec.volume
             for zone, spec in ZONES.items()
         }
