@@ -1,43 +1,46 @@
 """Looks at everything a gateway needs and says of each whether it is well, and what to do if not; changes nothing."""
 
+import asyncio
 import importlib.util
 import os
 import shutil
+import ssl
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
+from cryptography import x509
 
 import drivers
+from edge_agent.ask_page import running_agent
 from edge_agent.clock import NONE, PLAUSIBLE_US, SystemClock, read_kernel_clock
-from edge_agent.config import Config
+from edge_agent.config import Config, is_loopback, listen_address
 from edge_agent.identity import Identity, key_path, load_identity
 from edge_agent.load import link_loads, load_advice, load_text
-from twin_wire.errors import ConfigError
+from edge_agent.page_tls import fingerprint
+from edge_agent.wiring import Finding, wiring
+from twin_wire.errors import ConfigError, LinkError
 from twin_wire.keys import kid_text
 
 PACKAGES = ("twin_wire", "drivers", "buffering", "edge_agent", "twin_server", "hardware_sim")
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
-class Finding(NamedTuple):
-    """One thing that was looked at; `advice` is empty when it is well."""
-
-    what: str
-    seen: str
-    advice: str = ""
-
-
-async def examine(config: Config) -> list[Finding]:
-    """Return a finding for everything that was looked at, in the order to mend it."""
+async def examine(config: Config, ask: bool = False) -> list[Finding]:
+    """Return a finding for everything that was looked at, in the order to mend it; `ask` asks where nobody polls."""
     findings = [_packages(), _state_folder(config), _disk(config), _clock(), *_ports(config)]
     unreadable = await open_sources(config)
     findings += unreadable
     if not unreadable:
         loads = await link_loads(config)
         findings += [Finding(f"load of {link}", load_text(load), load_advice(load)) for link, load in loads]
+    running = await _running(config)
+    findings.append(Finding("agent", "runs" if running else "does not run on this configuration now"))
+    findings += await wiring(config, running, ask)
+    findings += _page(config)
     try:
         identity, key = load_identity(config)
     except ConfigError as error:
@@ -147,4 +150,39 @@ async def _server(config: Config, identity: Identity) -> Finding:
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         advice = "the agent works without it and sends later; check cable, DNS, proxy and certificate"
         return Finding("server", f"{url}: {type(error).__name__}: {error}", advice)
-    return Finding("server", f"{identity.server} answers")
+    return Finding("server", f"{identity.server} answers{await asyncio.to_thread(_certificate_text, identity.server)}")
+
+
+def _certificate_text(server: str) -> str:
+    """Tell how long the server's certificate is still good; "" without TLS or where it cannot be read."""
+    where = urlsplit(server)
+    if where.scheme != "https" or not where.hostname:
+        return ", without encryption"
+    try:
+        pem = ssl.get_server_certificate((where.hostname, where.port or 443), timeout=10)
+        end = x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
+    except (OSError, ValueError):
+        return ""
+    return f", its certificate is good until {end:%Y-%m-%d}"
+
+
+async def _running(config: Config) -> dict[str, Any] | None:
+    """Return what the page of the agent on this configuration says, None if none runs."""
+    try:
+        async with running_agent(config) as agent:
+            return await agent.state()
+    except (ConfigError, LinkError, OSError, TimeoutError):
+        return None
+
+
+def _page(config: Config) -> Iterator[Finding]:
+    where = listen_address(config.page.listen) if config.page.listen else None
+    if config.page.pin_file:
+        path = config.folder / config.page.pin_file
+        mode = stat.S_IMODE(path.stat().st_mode)
+        advice = f"chmod 600 {path}" if mode & 0o077 else ""
+        yield Finding("PIN file", f"{path} has mode {mode:o}", advice)
+    if where is not None and not is_loopback(where[0]):
+        known = fingerprint(config.state)
+        seen = f"SHA-256 {known}" if known else "is made when the agent starts, or by edge-agent label"
+        yield Finding("page certificate", seen)

@@ -36,12 +36,15 @@ class Seen(NamedTuple):
 class Probe:
     """A bus of our own for a while; use it with `async with`."""
 
-    def __init__(self, target: Target, setting: Setting | None, wait_s: float, rtu: bool = False) -> None:
+    def __init__(
+        self, target: Target, setting: Setting | None, wait_s: float, rtu: bool = False, echo: bool = False
+    ) -> None:
+        self.stats: dict[int, Stats] = {}  # by unit
         self._target, self._setting, self._wait_s = target, setting or Setting(), wait_s
         self._clock = SystemClock()
         self._rtu = bool(target.port) or rtu
         self._line = self._make_line()
-        framing = RtuFraming() if self._rtu else TcpFraming()
+        framing = RtuFraming(echo) if self._rtu else TcpFraming()
         self._bus = Bus(self._line, framing, self._clock, reconnects=not target.port)
         self._turnarounds: dict[int, Turnaround] = {}
 
@@ -82,10 +85,11 @@ class Probe:
 
     async def _ask(self, request: Read | Identify) -> Seen:
         turnaround = self._turnarounds.setdefault(request.unit, Turnaround(0.02, self._wait_s))
+        stats = self.stats.setdefault(request.unit, Stats())
         now_us = time.time_ns() // 1_000
         deadline_s = self._clock.monotonic_s() + PATIENCE * (self._wait_s + 0.3)
         try:
-            answered = await self._bus.exchange(request, turnaround, Stats(), deadline_s, _never)
+            answered = await self._bus.exchange(request, turnaround, stats, deadline_s, _never)
         except LinkError as error:
             if not self._bus.connected:
                 await self._line.open()

@@ -28,6 +28,16 @@ const SAID: [RegExp, string][] = [
   [/^.*: (\d+) fault\(s\)$/, '共 $1 处错误，未写入任何文件'],
   [/^mend each line and run check again$/, '请逐条改正后再试'],
   [/^work on a bus is going on$/, '总线操作正在进行'],
+  [/^identification$/, '自报'],
+  [/^names (.+)$/, '含 $1'],
+  [/^silence$/, '无应答'],
+  [/^its sign for no value$/, '无值标志'],
+  [/^(.+), as unused registers$/, '$1，像未使用的寄存器'],
+  [/^(.+), outside \((.+)\)$/, '$1，超出量程 $2'],
+  [/^(.+), no everyday number$/, '$1，不像常见数值'],
+  [/^exception 1 .*$/, '异常 1：不支持该功能码'],
+  [/^exception 2 .*$/, '异常 2：没有该寄存器'],
+  [/^exception 3 .*$/, '异常 3：数值不允许'],
   [/^is in line (\d+) already$/, '已在第 $1 行'],
 ];
 
