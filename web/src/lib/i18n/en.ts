@@ -415,6 +415,7 @@ export const en: Record<Key, string> = {
   'rule.deviation': 'Unusual value',
   'rule.inconsistent': 'Signal inconsistent, check on site',
   'rule.device_down': 'Device does not answer',
+  'rule.device_config': 'Device has no such register',
   'rule.gap': 'Data missing',
   'rule.clock_step': 'Clock stepped',
   'rule.restart': 'Gateway restarted',

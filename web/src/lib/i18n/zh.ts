@@ -411,6 +411,7 @@ export const zh = {
   'rule.deviation': '偏离常态',
   'rule.inconsistent': '信号异常待核查',
   'rule.device_down': '设备无应答',
+  'rule.device_config': '设备没有所配置的寄存器',
   'rule.gap': '数据缺失',
   'rule.clock_step': '时钟跳变',
   'rule.restart': '网关重启',
