@@ -23,6 +23,10 @@ async def read(source: Source) -> Block | None:
     return block
 
 
-def sources_of(link: Link, profile: Profile, unit: int = 1) -> list[Source]:
-    points = [PointOptions(id=s.id, device="d", signal=s.id) for s in profile.signals]
-    return link.sources([DeviceOptions(id="d", profile=profile, unit=unit)], points)
+def sources_of(link: Link, profile: Profile, unit: int = 1, period_s: float = 1.0, device: str = "d") -> list[Source]:
+    """Return the source of one device with every signal of its profile as a point."""
+    points = [
+        PointOptions(id=s.id if device == "d" else f"{device}.{s.id}", device=device, signal=s.id)
+        for s in profile.signals
+    ]
+    return link.sources([DeviceOptions(id=device, profile=profile, unit=unit, period_s=period_s)], points)
