@@ -3,7 +3,7 @@
 import math
 import struct
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
 from hardware_sim.profile import TYPES, Fixed, Signal
@@ -23,15 +23,20 @@ def raw_of(signal: Signal, value: float, exponent: int = 0, factor: Fraction = F
         return math.nan if signal.type in FLOATS and not signal.sentinels else _sentinel(signal)
     if signal.type == "bool":
         return int(Fraction(repr(value)) * 10**signal.decimals >= Fraction(1, 2))
-    steps = Fraction(signal.multiplier, signal.divisor) * Fraction(10) ** exponent * factor
-    if signal.type in FLOATS:
-        settled = float(round(Decimal(repr(value)), signal.decimals))
-        return float(Fraction(settled) / steps - signal.offset)
-    if not signal.exponent and not signal.factor:
-        steps /= Fraction(10) ** signal.decimals
     low, high = bounds(signal)
-    raw = min(max(round(Fraction(repr(value)) / steps) - signal.offset, low), high)  # half to even
-    return raw if signal.bits is not None else _beside(signal, raw, low, high)
+    if signal.exponent or signal.factor or signal.type in FLOATS:
+        settled = round(value, signal.decimals)
+        if signal.type in FLOATS and exponent == 0 and factor == signal.multiplier == signal.divisor == 1:
+            return settled - signal.offset
+        steps = Fraction(signal.multiplier, signal.divisor) * Fraction(10) ** exponent * factor
+        if signal.type in FLOATS:
+            return float(Fraction(settled) / steps - signal.offset)
+        raw = round(Fraction(repr(value)) / steps)
+    else:
+        scaled = Decimal(repr(value)).scaleb(signal.decimals) * signal.divisor / signal.multiplier
+        raw = int(scaled.to_integral_value(ROUND_HALF_EVEN))
+    raw = min(max(raw - signal.offset, low), high)
+    return _beside(signal, raw, low, high) if signal.sentinels and signal.bits is None else raw
 
 
 def bounds(signal: Signal) -> tuple[int, int]:
@@ -39,7 +44,7 @@ def bounds(signal: Signal) -> tuple[int, int]:
     if signal.bits is not None:
         width = signal.bits[1] - signal.bits[0] + 1
         return _bounds(signal.type[0], width)
-    low, high = _part_bounds(signal.type)
+    low, high = PART_BOUNDS[signal.type]
     if signal.weights:
         ends = [(low * w, high * w) for w in signal.weights]
         return sum(map(min, ends)), sum(map(max, ends))
@@ -85,6 +90,8 @@ def number(kind: str, order: str, raw: int | float) -> Words:
         pattern = raw if raw > 10 ** (2 * size) - 1 else int(str(int(raw)), 16)  # beyond the digits: a sentinel
         return _ordered(int(pattern).to_bytes(size), order)
     if isinstance(raw, int):
+        if size == 2 and order in ("ABCD", "CDAB"):
+            return (raw & 0xFFFF,)
         return _ordered((raw & ((1 << (8 * size)) - 1)).to_bytes(size), order)
     return _ordered(struct.pack(FORMATS[kind], raw), order)
 
@@ -117,7 +124,7 @@ def _field(signal: Signal, raw: int) -> int:
 
 def _parts(signal: Signal, raw: int) -> list[int]:
     """Split a whole number over its weights, the heaviest first, none beyond what its register holds."""
-    low, high = _part_bounds(signal.type)
+    low, high = PART_BOUNDS[signal.type]
     parts, order = [0] * len(signal.weights), _heaviest_first(signal.weights)
     for place in order:
         weight = signal.weights[place]
@@ -152,3 +159,6 @@ def _part_bounds(kind: str) -> tuple[int, int]:
 
 def _bounds(sign: str, bits: int) -> tuple[int, int]:
     return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if sign == "i" else (0, (1 << bits) - 1)
+
+
+PART_BOUNDS = {kind: _part_bounds(kind) for kind in TYPES}

@@ -52,6 +52,7 @@ class Registers:
     def show(self, name: str, value: float) -> None:
         """Show a physical value (NaN: none) with the scale it needs, and its status beside it."""
         signal = self._signals[name]
+        tells = name in self._absent or math.isnan(value) != math.isnan(self._values[name])
         self._values[name] = value
         self._absent.discard(name)
         self._absent |= self._rivals[name]
@@ -64,7 +65,7 @@ class Registers:
                 self._write(user)
         if name in self._aged_by:
             self._fresh_s[self._aged_by[name]] = self._clock()
-        for teller in dict.fromkeys(self._told_by.get(name, [])):
+        for teller in dict.fromkeys(self._told_by.get(name, [])) if tells else ():
             self._tell(teller)
 
     def shown(self, name: str) -> float:
