@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from drivers import load_profile
+from drivers.modbus.reference import golden_faults
 from drivers.profile import PROFILES
 from hardware_sim.encoding import FLOATS
 from hardware_sim.modbus import answer, crc, rtu_frame, rtu_requests
@@ -16,7 +17,10 @@ from hardware_sim.registers import BAD_WORDS, Registers
 from tests.support.profile_bench import Bench, near, rounds_of, serving, truth_of
 from twin_wire.readings import Quality
 
-FILES = [path for path in sorted(PROFILES.glob("*.toml")) if load_profile(path.stem).protocol == "modbus"]
+EVERY_TYPE = Path(__file__).parents[1] / "vectors" / "every-type.toml"
+FILES = [path for path in sorted(PROFILES.glob("*.toml")) if load_profile(path.stem).protocol == "modbus"] + [
+    EVERY_TYPE
+]
 TRUTHS = 4  # per signal
 
 
@@ -84,6 +88,12 @@ def can_say_none(profile: Profile, signal: Signal) -> bool:
         w for c in profile.companions if signal.id in c.of for w in (*c.bits.values(), *c.values.values(), c.other)
     ]
     return bool(signal.sentinels) or signal.type in FLOATS or any(word in BAD_WORDS for word in words)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_printed_exchange_means_what_its_document_says(path: Path) -> None:
+    profile = load_profile(str(path))
+    assert [fault for golden in profile.golden for fault in golden_faults(profile, golden)] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
