@@ -30,6 +30,7 @@ const RULE_KEYS: Record<string, Key> = {
   tamper: 'rule.inconsistent',
   inconsistent: 'rule.inconsistent',
   device_down: 'rule.device_down',
+  alarm_test: 'rule.alarm_test',
   device_config: 'rule.device_config',
   gap: 'rule.gap',
   clock_step: 'rule.clock_step',

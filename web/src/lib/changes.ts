@@ -85,7 +85,7 @@ export const subjectOf = (change: Change): string => String(change.summary['gate
 
 const CONCERN_OF: Record<string, Concern> = {
   genesis: 'key', enrol: 'key', rotate: 'key', revoke: 'key', fork: 'key', restore: 'gap', gap: 'gap', silence: 'gap',
-  manifest: 'map', structure: 'map', ruleset: 'limit', calibration: 'map', mark: 'bypass',
+  manifest: 'map', structure: 'map', ruleset: 'limit', calibration: 'map', mark: 'bypass', commissioning: 'map',
 }; // prettier-ignore
 const NOTED = ['enrol', 'rotate', 'revoke', 'restore', 'gap', 'fork'];
 
@@ -111,6 +111,9 @@ function english(change: Change): string {
   return reason ? `Gateway ${change.gateway} says that ${String(change.summary['batches'])} batches are missing: ${reason.en}.` : change.text;
 }
 
+/** Who signs a commissioning certificate, by role. */
+const ROLES: Record<string, string> = { installer: '安装人员', technician: '矿方技术员', inspector: '检查人员', vendor: '厂家' };
+
 const MARKS: Record<string, string> = { calibrating: '标校', bypass: '旁路', blasting: '爆破' };
 
 function chinese(change: Change): string {
@@ -126,13 +129,14 @@ function chinese(change: Change): string {
     genesis: summary['simulated'] ? '日志开始，标明为模拟。' : '日志开始。',
     enrol: `网关 ${who} 登记密钥 ${say('kid')}，第 ${say('epoch')} 期。`,
     rotate: `网关 ${who} 更换密钥 ${say('kid')}。`,
-    revoke: `网关 ${who} 的密钥已吊销。`,
+    revoke: `网关 ${who} 的密钥 ${say('kid')} 已吊销：${say('reason')}。`,
     restore: '服务器数据自较早的备份恢复，由网关补传缺失部分。',
     structure: `网关 ${who} 提交巷道结构，第 ${say('revision')} 版。`,
     gap: `网关 ${who} 声明缺失 ${say('batches')} 批：${GAP_REASONS[say('reason')]?.zh ?? say('reason')}。`,
     fork: `网关 ${who} 的两份声明互相矛盾：${say('reason')}`,
     acknowledgement: `${say('by')} 确认 ${summary['point'] ? say('point') : who} 的报警（${say('rule')}）。`,
     mark: `${who} 的测点 ${say('point')}${summary['end_ms'] ? '结束' : '开始'}${MARKS[say('what')] ?? say('what')}（${say('by')}：${say('reason')}）。`,
+    commissioning: `${say('by')}（${ROLES[say('role')] ?? say('role')}）开通网关 ${who}：${rows(summary['devices']).length} 台设备，${say('points')} 个测点。`,
     access: `${say('who')}：对标识卡 ${say('tag')} 执行 ${say('act')}。`,
   };
   return told[kind] ?? change.text;
