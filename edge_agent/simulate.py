@@ -28,7 +28,7 @@ COMMAND = "hardware-sim"
 READY = "served.json"  # the simulator writes it when its lines are open
 READY_S = 20.0
 NOWHERE = "http://127.0.0.1:9"  # nothing is sent without a voucher; this is the discard port of this machine
-NEW_LINK_KEYS = ("port", "host", "tcp_port")
+NEW_LINK_KEYS = ("port", "host", "tcp_port", "folder", "done", "memory")
 
 
 class Stage(NamedTuple):
@@ -110,15 +110,34 @@ def _write_copy(config: Config, path: Path, folder: Path, links: Mapping[str, An
     tree["page"] = {"listen": page}
     tree.pop("uplink", None)
     for link in tree.get("link", []):
-        if link["id"] in links:
+        told = links.get(link["id"]) or _nowhere(link, folder)
+        if told:
             for key in NEW_LINK_KEYS:
                 link.pop(key, None)
-            link |= links[link["id"]]
+            link |= told
             link |= {"parity": "N"} if "port" in link else {}  # a pseudo-terminal has none
             link.pop("rs485", None)
     copy = folder / path.name
     copy.write_text(_toml(tree), encoding="utf-8")
     return copy
+
+
+def _nowhere(link: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return where a link without a stand-in leads: never to the real port, and never to files of a real host."""
+    if "folder" in link:
+        return {"folder": str(folder / "not-simulated" / str(link["id"]))}
+    if "port" in link:
+        return {"port": str(folder / "not-simulated" / str(link["id"]))}
+    if "host" in link:
+        return {"host": "127.0.0.1"} | ({"tcp_port": 9} if "tcp_port" in link else {})
+    return {}
+
+
+def _plain(value: object) -> str:
+    """Return a value as TOML; a table stays in its line."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(str(key))} = {_plain(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _toml(tree: Mapping[str, Any]) -> str:
@@ -127,5 +146,5 @@ def _toml(tree: Mapping[str, Any]) -> str:
     for name, content in tree.items():
         for table in content if isinstance(content, list) else [content]:
             lines.append(f"[[{name}]]" if isinstance(content, list) else f"[{name}]")
-            lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+            lines += [f"{key} = {_plain(value)}" for key, value in table.items()]
     return "\n".join(lines) + "\n"

@@ -74,13 +74,28 @@ def serve_config_command(options: argparse.Namespace) -> int:
         task = asyncio.create_task(served.run())
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        print(f"simulated devices: {sum(len(line.units) for line in served.lines.values())}", flush=True)
+        print(f"simulated links: {len(served.lines)}", flush=True)
         for name in served.missing:
             print(f"  not simulated: {name}", flush=True)
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
     asyncio.run(serve_all())
+    return 0
+
+
+def episodes_command(options: argparse.Namespace) -> int:
+    """Write labelled episodes for edge-agent backtest, without any wire."""
+    files = import_module("hardware_sim.episode_files")  # numpy is for this command only
+    studio = import_module("hardware_sim.episodes").Studio(build_site(options.profiles, options.site), options.seed)
+    lived_s = took_s = 0.0
+    for told in files.write_all(studio, options.out, options.scenario, options.magnitude or (1.0, 0.5), options.days):
+        lived_s, took_s = lived_s + told.lived_s, took_s + told.took_s
+        print(f"  {told.file}: {told.lived_s / 3600:.1f} h lived in {told.took_s:.1f} s", flush=True)
+    rate = lived_s / max(took_s, 1e-9)
+    print(
+        f"{len(studio.channels)} channels, {lived_s / 86400:.1f} days lived in {took_s:.0f} s: {rate:.0f} x real time"
+    )
     return 0
 
 
@@ -182,6 +197,15 @@ def _parser() -> argparse.ArgumentParser:
     site = commands.add_parser("site", help="write gateway.toml, points.csv and structure.json only")
     _add_site_arguments(site)
     site.set_defaults(command=site_command)
+    told = commands.add_parser("episodes", help="labelled episodes as arrays for edge-agent backtest")
+    told.add_argument("--site", choices=SITES, default="coal", help="what kind of site (default coal)")
+    told.add_argument("--seed", type=int, default=1, help="same seed, same site (default 1)")
+    told.add_argument("--out", type=Path, required=True, help="folder to write")
+    told.add_argument("--scenario", action="append", default=[], metavar="NAME", help="only this one (again for more)")
+    told.add_argument("--magnitude", type=float, action="append", default=[], help="size (default 1 and 0.5)")
+    told.add_argument("--days", type=float, default=1.0, help="days of commissioning (default 1)")
+    told.add_argument("--profiles", type=Path, default=PROFILES, help="folder of device profiles")
+    told.set_defaults(command=episodes_command)
     served = commands.add_parser("serve-config", help="serve the devices of any gateway.toml, with values that move")
     served.add_argument("config", type=Path, help="gateway.toml")
     served.add_argument("--dir", type=Path, required=True, help="folder for the ports and served.json")

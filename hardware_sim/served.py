@@ -15,9 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hardware_sim.ascii_line import WRITERS, Printer
 from hardware_sim.bus import RtuBus, TcpBus, Unit
 from hardware_sim.faults import FaultPlan
+from hardware_sim.kj_served import Dropper
 from hardware_sim.profile import Profile, Signal, load_profile, read_profile
+from hardware_sim.pusher import Pusher
 from hardware_sim.registers import Registers
 from twin_wire.errors import ConfigError
 
@@ -32,10 +35,13 @@ USUAL: Mapping[tuple[str, str], tuple[float, float]] = {  # (quantity, unit) →
 }  # fmt: skip
 
 
+Line = RtuBus | TcpBus | Pusher | Dropper
+
+
 class Swinging:
     """One signal of a device, slowly up and down around its usual value, within what the device can show."""
 
-    def __init__(self, registers: Registers, signal: Signal, key: str) -> None:
+    def __init__(self, registers: "Registers | Printer | Dropper", signal: Signal, key: str) -> None:
         self._registers, self._signal = registers, signal
         draw = random.Random(key)  # noqa: S311
         self._period_s, self._phase = draw.uniform(40.0, 180.0), draw.uniform(0.0, math.tau)
@@ -55,41 +61,55 @@ class Served:
 
     def __init__(self, config: Path, directory: Path, profiles: Path, seed: int) -> None:
         self.missing: list[str] = []  # links that nothing here can stand for, and why
-        self.lines: dict[str, RtuBus | TcpBus] = {}
+        self.lines: dict[str, Line] = {}
         self._directory = directory
         (directory / READY).unlink(missing_ok=True)
         self._swinging: list[Swinging] = []
         tree = _toml(config)
         points = _points(config.parent / str(tree.get("gateway", {}).get("points", "points.csv")))
+        devices = tree.get("device", [])
         for link in tree.get("link", []):
-            self._add_line(str(link.get("id")), link)
-        for device in tree.get("device", []):
+            name = str(link.get("id"))
+            self._add_line(name, link, [str(d.get("profile")) for d in devices if d.get("link") == link.get("id")])
+        for device in devices:
             line = self.lines.get(str(device.get("link")))
             if line is not None:
                 signals = points.get(str(device.get("id")), [])
                 self._add_device(line, device, _profile(config.parent, profiles, str(device["profile"])), signals, seed)
 
-    def _add_line(self, name: str, link: Mapping[str, Any]) -> None:
+    def _add_line(self, name: str, link: Mapping[str, Any], profiles: list[str]) -> None:
         faults = FaultPlan(name)
         if link.get("kind") == "modbus-rtu" and "port" in link:
             path = self._directory / "dev" / name
             self.lines[name] = RtuBus(name, path, int(link.get("baud", 9600)), faults, lambda _: None)
         elif link.get("kind") == "modbus-tcp":
             self.lines[name] = TcpBus(name, 0, faults, lambda _: None, gateway=True)
+        elif link.get("kind") == "ascii-line" and profiles and profiles[0] in WRITERS:
+            path, baud = self._directory / "dev" / name, int(link.get("baud", 9600))
+            self.lines[name] = Pusher(name, path, baud, Printer(profiles[0]), faults, lambda _: None)
+        elif link.get("kind") == "kj-file":
+            self.lines[name] = Dropper(self._directory / "kj" / name, link)
         else:
             self.missing.append(f"{name} ({link.get('kind')})")
 
     def _add_device(
-        self, line: RtuBus | TcpBus, device: Mapping[str, Any], profile: Profile, signals: list[str], seed: int
+        self, line: Line, device: Mapping[str, Any], profile: Profile, signals: list[str], seed: int
     ) -> None:
-        registers = Registers(profile, time.monotonic)
         name, unit = str(device["id"]), int(device.get("unit", 1))
-        if unit in line.units:
-            raise ConfigError(f"unit {unit} is on {line.link} twice")
+        if isinstance(line, Dropper):
+            self._swinging += [Swinging(line, s, f"{seed}/{name}/{s.id}") for s in line.add(profile, device, signals)]
+            return
         unknown = [signal for signal in signals if signal not in profile.signals]
         if unknown:
             raise ConfigError(f"{profile.id} has no signal {unknown[0]}")
         chosen = [profile.signals[signal] for signal in signals]
+        if isinstance(line, Pusher):
+            assert isinstance(line.talker, Printer)
+            self._swinging += [Swinging(line.talker, signal, f"{seed}/{name}/{signal.id}") for signal in chosen]
+            return
+        if unit in line.units:
+            raise ConfigError(f"unit {unit} is on {line.link} twice")
+        registers = Registers(profile, time.monotonic)
         self._swinging += [Swinging(registers, signal, f"{seed}/{name}/{signal.id}") for signal in chosen]
         line.add(Unit(unit, registers.image, min(profile.turnaround_s, 0.2)))
 
@@ -109,13 +129,15 @@ class Served:
                 for each in self._swinging:
                     each.move(now_s())
 
+    def _address(self, name: str, line: Line) -> dict[str, Any]:
+        if isinstance(line, TcpBus):
+            return {"host": "127.0.0.1", "tcp_port": line.line.port}
+        if isinstance(line, Dropper):
+            return {"folder": str(line.inbox), "memory": f"{line.inbox}.memory"}
+        return {"port": str(self._directory / "dev" / name)}
+
     def _say_ready(self) -> None:
-        links = {
-            name: {"port": str(self._directory / "dev" / name)}
-            if isinstance(line, RtuBus)
-            else {"host": "127.0.0.1", "tcp_port": line.line.port}
-            for name, line in self.lines.items()
-        }
+        links = {name: self._address(name, line) for name, line in self.lines.items()}
         fresh = self._directory / f"{READY}.new"
         fresh.write_text(json.dumps({"links": links, "missing": self.missing}) + "\n", encoding="utf-8")
         fresh.rename(self._directory / READY)
