@@ -18,6 +18,7 @@ from twin_server.commands import parser
 from twin_server.config import Config, read_config
 from twin_server.export import Wanted, open_format
 from twin_server.log import Ledger
+from twin_server.revocation import RevokeBody, ask_revoke, revocation
 from twin_server.serve import held, serve
 from twin_server.sites import Sites
 from twin_server.store import Store, open_store
@@ -157,6 +158,23 @@ def _gateways_list(options: argparse.Namespace) -> None:
     asyncio.run(run())
 
 
+def _gateways_revoke(options: argparse.Namespace) -> None:
+    config = _config(options)
+    wish = RevokeBody(options.epoch, options.reason, options.suspect_from)
+
+    async def here() -> int:
+        async with _opened(config) as (_, ledger):
+            return (await ledger.run(options.enterprise, revocation(options.id, wish, "console")))[0]
+
+    if options.server:
+        token = _first_line(options.token_file) if options.token_file else ""
+        index = asyncio.run(ask_revoke(options.server, token, options.enterprise, options.id, wish))
+    else:
+        with held(Path(config.data)):
+            index = asyncio.run(here())
+    print(f"revoked by entry {index}; a new voucher (gateways add) gives the gateway its next epoch")
+
+
 def _users_add(options: argparse.Namespace) -> None:
     if options.passphrase_file:
         secret = _first_line(options.passphrase_file)
@@ -259,6 +277,8 @@ def _print_report(report: Report) -> None:
         print(f"  and {len(report.faults) - FAULTS_SHOWN} more: --json shows all")
     for gateway, epoch, seq in report.late[:FAULTS_SHOWN]:
         print(f"  late: gateway {gateway} batch {epoch}/{seq}")
+    for gateway, epoch, first, last in report.suspect:
+        print(f"  suspect: gateway {gateway} epoch {epoch}, its entries {first} to {last}: the key was revoked later")
     print("  records unaltered since sealing" if not report.faults else f"  {len(report.faults)} faults")
 
 

@@ -82,6 +82,8 @@ class Auditor:
         self._epochs: dict[tuple[str, int], Epoch] = {(origin, 0): Epoch(log_public)}
         self._held: tuple[int, Statement] | None = None  # until the next entry says whether it is disputed
         self._gaps: dict[tuple[str, int], list[tuple[int, int]]] = {}
+        self._revoked: dict[tuple[str, int], int] = {}  # the entry that says so
+        self.suspect: list[tuple[str, int, int, int]] = []  # gateway, epoch, first and last entry
         self._given_up: list[tuple[int, Statement]] = []
         self._ends_ms: dict[int, tuple[str, int, int, int]] = {}  # data entries without a time of receipt yet
 
@@ -166,7 +168,7 @@ class Auditor:
         if sha256(seen.body).digest() != statement.digest:
             self._fault("altered", seen.index, statement, "the body is not the one that was signed")
             return
-        if statement.kind in ("gap", "clock", "genesis"):
+        if statement.kind in ("gap", "clock", "genesis", "revoke"):
             self._note(seen.index, statement, seen.body)
         elif statement.kind == "data":
             chain = statement.chain
@@ -183,6 +185,8 @@ class Auditor:
             self.simulated = record.get("simulated") is True
             if index or record.get("log_vkey") != vkey(self.origin, self._log_public):
                 self._fault("key", index, statement, "the genesis entry names another key, or is not the first entry")
+        elif statement.kind == "revoke":
+            self._revoke(index, statement, record)
         elif statement.kind == "gap":
             epoch, ranges = record.get("epoch"), record.get("ranges")
             if isinstance(epoch, int) and isinstance(ranges, list):
@@ -190,6 +194,14 @@ class Auditor:
                 said += [(r[0], r[1]) for r in ranges if isinstance(r, list) and _is_range(r)]
         elif statement.subject == self.origin:
             self._receive_times(record)
+
+    def _revoke(self, index: int, statement: Statement, record: dict[str, object]) -> None:
+        gateway, epoch, first = record.get("gateway"), record.get("epoch"), record.get("suspect_from")
+        if statement.subject != self.origin or not isinstance(gateway, str) or not isinstance(epoch, int):
+            return
+        self._revoked.setdefault((gateway, epoch), index)
+        if isinstance(first, int) and 0 <= first < index:
+            self.suspect.append((gateway, epoch, first, index))
 
     def _receive_times(self, record: dict[str, object]) -> None:
         first, times_ms = record.get("from"), record.get("received_ms")
@@ -238,6 +250,8 @@ class Auditor:
         if book is None:
             self._fault("key", seen.index, statement, f"key {kid_text(statement.kid)} was not enrolled before")
             return None
+        if key in self._revoked:
+            self._fault("revoked", seen.index, statement, f"its key was revoked by entry {self._revoked[key]}")
         return book.public
 
     def _hold(self, index: int, statement: Statement) -> None:

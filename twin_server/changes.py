@@ -170,8 +170,10 @@ def record_summary(entry: StoredBatch) -> dict[str, Any]:
         summary = {name: _plain(value) for name, value in decode_record(entry.body).items()}
         if "received_ms" in summary:  # the server's times of receipt: for auditors, not for people
             summary["received_ms"] = len(summary["received_ms"])
-        if entry.kind in ("rotate", "revoke"):
+        if entry.kind == "rotate":
             summary.setdefault("kid", kid_text(read(entry.statement).kid))
+        elif entry.kind == "revoke" and isinstance(summary.get("kid"), str):
+            summary["kid"] = "-".join(summary["kid"][at : at + 4] for at in range(0, 16, 4))
         return summary
     except FormatError as fault:
         return {"unreadable": str(fault)}
@@ -186,7 +188,7 @@ def sentence(kind: str, gateway: str, summary: Mapping[str, Any]) -> str:
         "genesis": "The log begins" + (", marked as simulated." if summary.get("simulated") else "."),
         "enrol": f"Gateway {gateway} enrolled with key {summary.get('kid', '?')}, epoch {summary.get('epoch', '?')}.",
         "rotate": f"Gateway {gateway} changed its key.",
-        "revoke": f"A key of gateway {who} was revoked.",
+        "revoke": f"Key {summary.get('kid', '?')} of gateway {who} was revoked: {summary.get('reason', '?')}.",
         "structure": f"Gateway {gateway} sent a structure document, revision {summary.get('revision', '?')}.",
         "gap": f"Gateway {gateway} says that {_count(summary)} batches are missing: {summary.get('reason', '?')}.",
         "silence": f"Gateway {who} is {summary.get('rule', 'silent')}" + _ended(summary),

@@ -100,6 +100,14 @@ def _gateways(verbs: Verbs, common: Common) -> None:
     made = _add(group, "extend", "gateways_extend", "give an unused voucher more time", common)
     made.add_argument("id", help="the gateway")
     made.add_argument("--days", type=float, default=7.0, help="from now (default 7)")
+    made = _add(group, "revoke", "gateways_revoke", "take a gateway's key out of use, on record", common)
+    made.add_argument("id", help="the gateway")
+    _enterprise_option(made)
+    made.add_argument("--epoch", type=int, required=True, help="the epoch of the key (gateways list shows it)")
+    made.add_argument("--reason", required=True, help="one line for the log: no names of people")
+    made.add_argument("--suspect-from", type=int, default=-1, metavar="ENTRY", help="its statements from this entry on")
+    made.add_argument("--server", metavar="URL", help="ask a running server instead of opening the data folder")
+    made.add_argument("--token-file", metavar="FILE", help="an admin's token for --server (first line)")
     _add(group, "list", "gateways_list", "list gateways with key ids and heads", common)
 
 

@@ -120,6 +120,10 @@ class Ingest:
         if digest[:PREFIX_BYTES] in asked:
             asked.remove(digest[:PREFIX_BYTES])
 
+    def forget_keys(self, gateway: str) -> None:
+        """Read a gateway's keys anew before its next post: one was revoked."""
+        self._keys.pop(gateway, None)
+
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown()

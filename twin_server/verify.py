@@ -33,6 +33,7 @@ class Report(NamedTuple):
     counts: dict[str, int]
     faults: list[Fault]
     late: list[tuple[str, int, int]]
+    suspect: list[tuple[str, int, int, int]]  # gateway, epoch, entries of a key that was revoked later
 
     def as_json(self) -> dict[str, object]:
         """Return counts and faults for programs."""
@@ -45,6 +46,7 @@ class Report(NamedTuple):
             "fault_kinds": dict(Counter(fault.kind for fault in self.faults)),
             "faults": [fault._asdict() for fault in self.faults],
             "late": [{"gateway": g, "epoch": e, "seq": s} for g, e, s in self.late],
+            "suspect": [{"gateway": g, "epoch": e, "first": a, "last": b} for g, e, a, b in self.suspect],
         }
 
 
@@ -106,7 +108,8 @@ async def audit(source: Source, pinned_vkey: str, progress: Progress) -> Report:
         auditor.finish()
         await source.check_heads(auditor)
     faults = sorted(auditor.faults, key=lambda fault: (fault.index, fault.gateway, fault.epoch, fault.seq))
-    return Report(source.enterprise, origin, source.size, auditor.simulated, auditor.counts, faults, auditor.late)
+    found = auditor.late, auditor.suspect
+    return Report(source.enterprise, origin, source.size, auditor.simulated, auditor.counts, faults, *found)
 
 
 async def _verify_server(

@@ -187,7 +187,6 @@ def readings_of(body: dict[int, Any], groups: list[list[str]]) -> Iterator[tuple
                 else:
                     [value] = struct.unpack("<d", struct.pack("<II", low[i] % (1 << 32), high[i] % (1 << 32)))
                 yield point, time_us[i], None if quality >= 32 and kind < 13 else value, quality
-
 class Bundle:
     """The archive, checked entry by entry; faults are (index, text)."""
 
@@ -203,7 +202,7 @@ class Bundle:
         if vkey and vkey != read("log.vkey").decode().strip():
             self.faults.append((-1, "the log's key is not the one you gave"))
         self.size, self.root = read_checkpoint(read("checkpoint"), self.origin, self.log)
-        self.keys = {(self.origin, 0): self.log}
+        self.keys, self.revoked = {(self.origin, 0): self.log}, set[tuple[str, int]]()
         stems = (name.removeprefix("entries/").removesuffix(".cbor") for name in names if name.endswith(".cbor"))
         self.indices = sorted(int(stem) for stem in stems if stem.isdigit())
         self.counts = {"entries": len(self.indices), "signatures": 0, "readings": 0}
@@ -227,9 +226,12 @@ class Bundle:
         if self.size > 1:
             check_receipt(self.read(f"entries/{index}.receipt"), raw, index, self.size, self.root, self.log)
         held = self.chain[who].setdefault(statement["seq"], statement)
+        need(who not in self.revoked, "its key was revoked before")
         need(held is statement, "a second statement with a number that was used before")
         if body is None:
             self.given_up.append((index, who, statement["seq"]))
+        elif statement["kind"] == "revoke" and statement["who"] == self.origin:
+            self.revoked.add((cbor(inflate(body))["gateway"], cbor(inflate(body))["epoch"]))
         elif statement["kind"] == "gap":
             self.gaps[who[0]] += [(cbor(inflate(body))["epoch"], *span) for span in cbor(inflate(body))["ranges"]]
         elif statement["kind"] == "manifest":

@@ -33,7 +33,7 @@ async def _paths(server: Server) -> list[tuple[str, str, str]]:
     entry = (await server.app[STORE].entries("e-foreign", 0, 1))[0]
     values = {
         "e": "e-foreign", "index": "1", "digest": entry.digest.hex(), "p": "gw-two:p0", "id": "gw-two", "tag": "t1",
-        "path": "0/000.p/3", "kind": "x",
+        "path": "0/000.p/3", "kind": "x", "g": "gw-two",
     }  # fmt: skip
     found = []
     for route in server.app.router.routes():
@@ -161,5 +161,28 @@ def test_signing_in_over_http_gives_a_strict_cookie_and_out_takes_it_away(tmp_pa
                     assert response.status == 204
                 async with browser.get(f"{server.url}/api/v1/me") as response:
                     assert response.status == 401
+
+    asyncio.run(run())
+
+
+def test_only_an_admin_revokes_a_key_and_it_works_at_once(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path) as server:
+            await server.enterprise("e1")
+            gateway = await server.gateway("e1", "gw-1")
+            url = f"{server.url}/api/v1/enterprises/e1/gateways/gw-1/revoke"
+            wish = {"epoch": 1, "reason": "stolen"}
+            for role, enterprises, status in (
+                ("enterprise", ("e1",), 403),
+                ("regulator", ("e1",), 403),
+                ("admin", (), 200),
+            ):
+                headers = await server.token(role, *enterprises)
+                async with server.session.post(url, json=wish, headers=headers) as response:
+                    assert response.status == status, await response.text()
+            answer = await gateway.post(
+                server.session, server.url, [gateway.seal_rows(1_760_000_000_000_000, [[1, 2, 3]])]
+            )
+            assert [verdict.status for verdict in answer.verdicts] == ["rejected"]
 
     asyncio.run(run())

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.desk import Desk, desk
 from tests.support.gateway import SealingGateway
+from twin_server.revocation import RevokeBody, revocation
+from twin_server.verify import verify
 from twin_server.vouchers import extend_voucher
 from twin_wire.errors import ConfigError
 from twin_wire.exchange import Answer, Head, head_authorization
@@ -164,5 +166,43 @@ def test_the_head_is_told_to_the_gateways_key_alone(run: Callable[[Test], None])
                        head_authorization(gateway.key, origin, "gw-2")):  # fmt: skip
             told = await at.ingest.head("e1", "gw-1", header, 0)
             assert (told.history_id, told.head, told.size, told.checkpoint, told.watch) == ("", None, 0, b"", False)
+
+    run(test)
+
+
+def test_a_revoked_key_signs_nothing_more_and_a_new_voucher_gives_the_next_epoch(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with desk(tmp_path / "data") as at:
+            await at.enterprise("e1")
+            gateway = await at.gateway("e1", "gw-1")
+            assert _statuses(await at.post(gateway, _data(gateway, 2))) == ["receipt", "receipt"]
+            wish = RevokeBody(1, "stolen from the substation", 4)
+            entry, _ = await at.ledger.run("e1", revocation("gw-1", wish, "u-1"))
+            again, _ = await at.ledger.run("e1", revocation("gw-1", wish, "u-1"))
+            assert entry == again
+            at.ingest.forget_keys("gw-1")
+            assert _statuses(await at.post(gateway, _data(gateway, 1))) == ["rejected"]
+            fresh = await at.gateway("e1", "gw-1")
+            assert fresh.voucher.epoch == 2
+            assert _statuses(await at.post(fresh, _data(fresh, 1))) == ["receipt"]
+
+    asyncio.run(run())
+    [report] = asyncio.run(verify(str(tmp_path / "data"), "", "", "", True, lambda *_: None))
+    assert report.faults == []
+    assert report.suspect == [("gw-1", 1, 4, 6)]
+
+
+def test_a_revocation_of_a_key_there_is_not_changes_nothing(run: Callable[[Test], None]) -> None:
+    async def test(at: Desk) -> None:
+        await at.gateway("e1", "gw-1")
+        size = (await at.ledger.open("e1")).last.size
+        for gateway, wish in (
+            ("gw-1", RevokeBody(9, "stolen")),
+            ("gw-2", RevokeBody(1, "stolen")),
+            ("gw-1", RevokeBody(1, "stolen", size + 50)),
+        ):
+            with pytest.raises(ConfigError):
+                await at.ledger.run("e1", revocation(gateway, wish, "u-1"))
+        assert (await at.ledger.open("e1")).last.size == size
 
     run(test)

@@ -14,6 +14,7 @@ from tests.support.desk import Desk, desk
 from tests.support.gateway import SealingGateway
 from twin_server.evidence import Span, bundle, choose
 from twin_server.log import Appender
+from twin_server.revocation import RevokeBody, revocation
 from twin_server.store.rows import StoredBatch
 from twin_server.timekeeper import state
 from twin_server.verify import Report, verify
@@ -310,3 +311,12 @@ def test_a_record_of_the_wrong_shape_is_a_fault_not_a_crash(tmp_path: Path) -> N
 
     asyncio.run(run())
     assert _verify(tmp_path).faults == []
+
+
+def test_a_server_that_takes_entries_under_a_revoked_key_is_caught(tmp_path: Path) -> None:
+    def after(at: Desk, gateway: SealingGateway, appender: Appender) -> None:
+        revocation("gw-1", RevokeBody(1, "stolen"), "u-1")(appender)
+        gateway.seal_rows(NOW_US, ROW)
+        _append(appender, gateway.sealed[-1])
+
+    assert ("revoked", 6) in {(fault.kind, fault.seq) for fault in _log_with(tmp_path, after).faults}

@@ -16,7 +16,7 @@ import { Tree } from './tree';
 const LATE_MS = 60_000;
 const FINDINGS_MAX = 500;
 /** Kinds whose bodies an audit cannot do without. */
-const NEEDED = new Set(['genesis', 'enrol', 'gap', 'clock', 'restore']);
+const NEEDED = new Set(['genesis', 'enrol', 'gap', 'clock', 'restore', 'revoke']);
 
 /** An entry to be judged: whose key has to have signed it. */
 export interface Signed {
@@ -47,6 +47,7 @@ export class Auditor {
   readonly differing = new Map<number, Bytes>();
   private readonly books = new Map<string, Book>();
   private readonly gaps = new Map<string, Run[]>();
+  private readonly revoked = new Map<string, number>(); // the entry that says so
   private readonly unread: number[] = [];
   private readonly readable = new Map<number, Statement>(); // entries that are not the tree's, by what they say
   private readonly absent: { index: number; statement: Statement }[] = [];
@@ -120,6 +121,8 @@ export class Auditor {
       this.unknownKey(index, statement);
       return null;
     }
+    const revoked = this.revoked.get(named(statement.subject, statement.chain.epoch));
+    if (revoked !== undefined) this.add('revoked', index, statement, `by entry ${revoked}`);
     this.hold(index, statement, book);
     return { index, statement, key: book.key };
   }
@@ -162,8 +165,16 @@ export class Auditor {
     } else if (statement.kind === 'genesis' && ours) {
       this.simulated = record.get('simulated') === true;
       if (index || record.get('log_vkey') !== this.logVkey) this.add('key', index, statement, 'the genesis entry names another key, or is not the first entry');
-    } else if (statement.kind === 'clock' && ours) this.received(record);
+    } else if (statement.kind === 'revoke' && ours) this.revoke(index, record);
+    else if (statement.kind === 'clock' && ours) this.received(record);
     else if (statement.kind === 'restore' && ours) this.remark('restored', statement.subject, 0, index, index, 1);
+  }
+
+  private revoke(index: number, record: Map<string, Item>): void {
+    const [gateway, epoch, first] = [record.get('gateway'), record.get('epoch'), record.get('suspect_from')];
+    if (typeof gateway !== 'string' || typeof epoch !== 'number' || this.revoked.has(named(gateway, epoch))) return;
+    this.revoked.set(named(gateway, epoch), index);
+    if (typeof first === 'number' && first >= 0 && first < index) this.remark('suspect', gateway, epoch, first, index, 1);
   }
 
   private received(record: Map<string, Item>): void {

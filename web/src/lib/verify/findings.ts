@@ -11,6 +11,7 @@ export type FaultKind =
   | 'missing'
   | 'absent' // a body is not here, and no gap record says why
   | 'key'
+  | 'revoked'
   | 'anchor'
   | 'root'
   | 'tile'
@@ -32,7 +33,7 @@ export interface Finding {
   detail: string;
 }
 
-export type NoteKind = 'explained' | 'given_up' | 'late' | 'new_box' | 'restored';
+export type NoteKind = 'explained' | 'given_up' | 'late' | 'new_box' | 'restored' | 'suspect';
 
 /** Something one should know that is no fault. */
 export interface Note {
