@@ -14,12 +14,12 @@ from typing import Any
 
 from hardware_sim.capture import Device, load_capture, play
 from hardware_sim.control import serve
-from hardware_sim.kj_files import STYLES
-from hardware_sim.kj_host import FAULTS
+from hardware_sim.kj_site import arguments as kj_arguments
 from hardware_sim.kj_site import serve as kj_serve
 from hardware_sim.served import Served
 from hardware_sim.simulator import Options, Simulator
 from hardware_sim.site import Site, SiteOptions, build_site, write_site
+from hardware_sim.sources import with_sources
 from hardware_sim.sites import SITES
 from twin_wire.errors import ConfigError, Error
 
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def site_command(options: argparse.Namespace) -> int:
     """Write structure.json, points.csv and gateway.toml."""
-    site = build_site(options.profiles)
+    site = _site(options)
     write_site(site, options.dir, _site_options(options, options.tcp_port))
     print(f"wrote gateway.toml, points.csv and structure.json to {options.dir} ({_summary(site)})")
     return 0
@@ -141,7 +141,7 @@ def _hurry() -> None:
 
 async def _run(options: argparse.Namespace) -> None:
     _hurry()
-    site = build_site(options.profiles)
+    site = _site(options)
     write_site(site, options.dir, _site_options(options, options.tcp_port))
     simulator = Simulator(
         site, Options(options.dir, options.seed, options.scenario, options.tcp_port, tuple(options.dead))
@@ -170,6 +170,11 @@ def _announce(site: Site, options: argparse.Namespace, url: str) -> None:
 def _summary(site: Site) -> str:
     points = sum(len(device.points) for device in site.devices)
     return f"{len(site.links)} links, {len(site.devices)} devices, {points} points, {len(site.anchors)} anchors"
+
+
+def _site(options: argparse.Namespace) -> Site:
+    site = build_site(options.profiles, options.site)
+    return with_sources(site, options.profiles) if options.positioning else site
 
 
 def _site_options(options: argparse.Namespace, tcp_port: int) -> SiteOptions:
@@ -221,14 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--baud", type=int, default=0, help="pace of the answers (default as recorded)")
     replay.set_defaults(command=replay_command)
     host = commands.add_parser("kj-host", help="drop files of a coal mine's monitoring host into a folder")
-    host.add_argument("--dir", type=Path, required=True, help="folder to write: inbox and a gateway's configuration")
-    host.add_argument("--seed", type=int, default=1, help="same seed, same mine (default 1)")
-    host.add_argument("--dialect", choices=STYLES, default="mt-1201", help="how the host writes (default mt-1201)")
-    host.add_argument("--period", type=float, default=20.0, help="seconds between files of sensors (default 20)")
-    host.add_argument("--people-period", type=float, default=60.0, help="seconds between files of people (default 60)")
-    host.add_argument("--page", default="127.0.0.1:8765", help="where the gateway's own page listens")
-    host.add_argument("--order", action="append", default=[], metavar="KIND[,FILE[,TIMES[,AMOUNT[,POINT]]]]",
-                      help=f"a fault on the next file: {', '.join(FAULTS)}")  # fmt: skip
+    kj_arguments(host)
     host.set_defaults(command=kj_host_command)
     demo = commands.add_parser("demo", help="simulator, server and agent together, with a story")
     demo.add_argument("--dir", type=Path, default=None, help="data folder (default a fresh one)")
@@ -250,6 +248,7 @@ def _add_site_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tcp-port", type=int, default=1502, help="port of the PLC (default 1502)")
     parser.add_argument("--page", default="127.0.0.1:8765", help="where the gateway's own page listens")
     parser.add_argument("--ruleset", default="", help="ruleset named in gateway.toml (default the site's)")
+    parser.add_argument("--positioning", action="store_true", help="add DWM1001, Bluetooth, UHF, satellite sources")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from hardware_sim.kj_files import MINE
+from hardware_sim.kj_files import MINE, STYLES
 from hardware_sim.kj_host import FAULTS, SENSORS, STATIONS, KjHost, Order
 from hardware_sim.sight import Worn
 from hardware_sim.simulator import warmed
@@ -84,6 +84,18 @@ def gateway_text(inbox: Path, period_s: float, people_s: float, page: str, optio
 
 def _value(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def arguments(host: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    host.add_argument("--dir", type=Path, required=True, help="folder to write: inbox and a gateway's configuration")
+    host.add_argument("--seed", type=int, default=1, help="same seed, same mine (default 1)")
+    host.add_argument("--dialect", choices=STYLES, default="mt-1201", help="how the host writes (default mt-1201)")
+    host.add_argument("--period", type=float, default=20.0, help="seconds between files of sensors (default 20)")
+    host.add_argument("--people-period", type=float, default=60.0, help="seconds between files of people (default 60)")
+    host.add_argument("--page", default="127.0.0.1:8765", help="where the gateway's own page listens")
+    host.add_argument("--order", action="append", default=[], metavar="KIND[,FILE[,TIMES[,AMOUNT[,POINT]]]]",
+                      help=f"a fault on the next file: {', '.join(FAULTS)}")  # fmt: skip
 
 
 async def serve(options: argparse.Namespace) -> int:
