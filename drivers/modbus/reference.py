@@ -1,6 +1,7 @@
 """What one answer means by a profile, without a line: golden examples, known contents, texts, guesses of a page."""
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def agrees(verify: Verify, data: bytes) -> bool:
     if len(data) < 2 * verify.count:
         return False
     if isinstance(verify.expect, str):
-        order = "BADC" if verify.order == "BADC" else "ABCD"
+        order: Literal["ABCD", "BADC"] = "BADC" if verify.order == "BADC" else "ABCD"
         text = Text(id="text", address=verify.address, registers=verify.registers, order=order)
         return text_of(text, data).startswith(verify.expect.strip())
     number = _number(verify, data[: 2 * verify.count])
