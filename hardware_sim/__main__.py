@@ -19,8 +19,8 @@ from hardware_sim.kj_site import serve as kj_serve
 from hardware_sim.served import Served
 from hardware_sim.simulator import Options, Simulator
 from hardware_sim.site import Site, SiteOptions, build_site, write_site
-from hardware_sim.sources import with_sources
 from hardware_sim.sites import SITES
+from hardware_sim.sources import with_sources
 from twin_wire.errors import ConfigError, Error
 
 HURRY = -10

@@ -66,7 +66,8 @@ class Floor:
             else:
                 anchors = [anchor for anchor in site.anchors if anchor.device == link.id]
                 talker = talker_of(link, anchors, worn, f"{seed}/{link.id}")
-                period_s, phase_s = PERIOD_S.get(link.kind, 1.0), 0.37 * place
+                period_s = PERIOD_S.get(link.kind, 1.0)
+                phase_s = 0.37 * place % period_s
                 self.lines[link.id] = Pusher(link.id, path, link.baud, talker, faults, record, period_s, phase_s)
         for device in site.devices:
             line = self.lines[device.link]

@@ -6,7 +6,8 @@ from hardware_sim.ble import NAMESPACE, NETWORK
 from hardware_sim.catalogue import DevicePlan, LinkPlan, PointPlan
 from hardware_sim.plan import Anchor
 from hardware_sim.profile import load_profile
-from hardware_sim.site import Site
+from hardware_sim.site import COAL, Site
+from twin_wire.errors import ConfigError
 
 ROADWAY = "main-2"
 TAG = 30  # who wears the module that is itself a tag
@@ -37,7 +38,9 @@ _OF_KIND = {  # kind: profile, signal, name
 
 
 def with_sources(site: Site, profiles: Path) -> Site:
-    """Return the demo mine with every positioning source added; ConfigError if a profile is missing."""
+    """Return the demo mine with every positioning source added; ConfigError for another site or a profile missing."""
+    if site.plan is not COAL:
+        raise ConfigError("positioning sources stand in the coal mine only", hint="leave --site or --positioning out")
     planned = source_devices()
     loaded = {device.profile: load_profile(profiles, device.profile) for device in planned}
     return site._replace(

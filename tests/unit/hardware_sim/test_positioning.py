@@ -3,10 +3,12 @@
 import math
 import re
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hardware_sim.__main__ import PROFILES, main
 from hardware_sim.ble import LE_EVENT_MASK, POWER_DBM, SCAN_ENABLE, Controller, complete, report
 from hardware_sim.dwm1001 import Module
 from hardware_sim.linktrack import Frames, Network, Tag, node2, tag0
@@ -14,6 +16,9 @@ from hardware_sim.nmea import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG, Place, Rece
 from hardware_sim.plan import Anchor
 from hardware_sim.rfid import REACH_M, READ_SHARE, Reader, epc_of, r2000_frame, ur_frame
 from hardware_sim.sight import Worn
+from hardware_sim.site import build_site
+from hardware_sim.sources import with_sources
+from twin_wire.errors import ConfigError
 from twin_wire.geodesy import grid_of
 from twin_wire.structure import Georeference
 
@@ -140,3 +145,12 @@ def test_a_receiver_errs_as_much_as_its_quality_says() -> None:
         receiver.due(0.0)
         seen.append(receiver.quality)
     assert seen.count(4) > seen.count(5) > seen.count(1) > 0
+
+
+def test_the_command_adds_every_source_to_the_coal_mine_and_to_no_other_site(tmp_path: Path) -> None:
+    assert main(["site", "--dir", str(tmp_path), "--positioning"]) == 0
+    text = (tmp_path / "gateway.toml").read_text()
+    assert all(f'kind = "{kind}"' in text for kind in ("linktrack", "dwm1001", "ble-hci", "rfid", "nmea"))
+    elsewhere = build_site(PROFILES)
+    with pytest.raises(ConfigError, match="coal"):
+        with_sources(elsewhere._replace(plan=elsewhere.plan._replace(site="elsewhere")), PROFILES)
