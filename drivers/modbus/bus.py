@@ -12,6 +12,7 @@ from drivers.modbus.pdu import Read, Reply, Request, data_bytes
 from drivers.modbus.planner import Cost
 from drivers.modbus.tcp import TcpFraming
 from drivers.modbus.turnaround import Turnaround
+from drivers.modbus.window import PROOFS, Allowed, Window, probes_of
 from twin_wire.errors import LinkError
 
 SLACK_S = 0.03  # what an operating system may hold back a byte, beside the turnaround
@@ -44,8 +45,7 @@ class Bus:
         self._lock = asyncio.Lock()
         self._last_byte_s = 0.0
         self._silent = 0
-        self._window = window
-        self._narrow: set[int] = set()  # units that did not answer all of several questions
+        self._window = Window(window)
         self._waiting_for: dict[int, Stats] = {}  # who gave up on a unit last
 
     @property
@@ -55,11 +55,11 @@ class Bus:
 
     def window(self, unit: int) -> int:
         """Return how many questions `unit` may be asked at once."""
-        return 1 if unit in self._narrow or not isinstance(self._framing, TcpFraming) else self._window
+        return self._window.of(unit) if isinstance(self._framing, TcpFraming) else 1
 
-    def narrow(self) -> frozenset[int]:
-        """Return the units that are asked one question at a time because they lost one of several."""
-        return frozenset(self._narrow)
+    def notes(self) -> list[str]:
+        """Return what an installer should know beside the counters."""
+        return self._window.notes()
 
     def quiet_until_s(self, unit: int) -> float:
         """Return when `unit` may be asked again."""
@@ -95,23 +95,44 @@ class Bus:
             self._lock.release()
 
     async def exchange_ahead(
-        self, requests: Sequence[Read], turnaround: Turnaround, stats: Stats, deadline_s: float
+        self, requests: Sequence[Read], turnaround: Turnaround, stats: Stats, deadline_s: float, allowed: Allowed
     ) -> list[Answered | None]:
-        """Ask one unit several questions, at most its window unanswered; None for each without its own answer.
+        """Ask one unit several questions, at most its window unanswered; None for all if one has no answer of its own.
 
-        An answer that is missing makes the unit's window 1 from now on. LinkError when the connection is lost.
+        The unit first has to show that it keeps them apart; one that does not, or an answer that is missing, makes its
+        window 1 from now on. LinkError when the connection is lost.
         """
-        framing, unit = self._framing, requests[0].unit
-        assert isinstance(framing, TcpFraming), "only transactions tell several answers apart"
+        unit, nothing = requests[0].unit, [None] * len(requests)
         await self._acquire(deadline_s)
         try:
             self.question = b""
             await self._settle(requests[0], turnaround, stats, deadline_s)
+            for turn in range(0 if self._window.is_proven(unit) else PROOFS):
+                probes = probes_of(requests, self._window.size, allowed, turn)
+                proof = await self._ask_ahead(probes, turnaround, deadline_s)
+                if not proof or any(answer is None or answer.reply.code for answer in proof):
+                    self._window.narrow(unit, "did not keep the answers to several questions apart")
+                    return [*nothing]
+            self._window.prove(unit)
+            answers = await self._ask_ahead(requests, turnaround, deadline_s)
+            if None in answers:  # half an answer may have been filled up with the beginning of the next one
+                self._window.narrow(unit, "did not answer all of several questions")
+                return [*nothing]
+            return answers
+        finally:
+            self._lock.release()
+
+    async def _ask_ahead(
+        self, requests: Sequence[Read], turnaround: Turnaround, deadline_s: float
+    ) -> list[Answered | None]:
+        framing = self._framing
+        assert isinstance(framing, TcpFraming), "only transactions tell several answers apart"
+        try:
             answers: list[Answered | None] = [None] * len(requests)
             sent: dict[int, tuple[int, float, bytes]] = {}
             asked = 0
             while asked < len(requests) or sent:
-                while asked < len(requests) and len(sent) < self._window:
+                while asked < len(requests) and len(sent) < self._window.size:
                     transaction, frame = framing.begin_ahead(requests[asked])
                     self._line.write(frame)
                     sent[transaction] = asked, self.clock.monotonic_s(), frame
@@ -124,14 +145,11 @@ class Bus:
                     place, sent_s, question = sent.pop(transaction)
                     turnaround.answered(max(0.0, chunk.time_s - sent_s))
                     answers[place] = Answered(reply, min(sent_s, chunk.time_s), chunk.time_s, question)
-            if None in answers:
-                self._narrow.add(unit)
             return answers
         finally:
             framing.end_ahead()
             if framing.broken():
                 self._line.drop()
-            self._lock.release()
 
     async def _acquire(self, deadline_s: float) -> None:
         if not self._lock.locked():

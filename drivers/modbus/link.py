@@ -73,10 +73,7 @@ class ModbusLink:
 
     def notes(self) -> list[str]:
         """Return what an installer should know of the line beside its counters."""
-        return [
-            f"unit {unit} did not answer all of several questions at once: it is asked one at a time; set window = 1"
-            for unit in sorted(self._bus.narrow())
-        ]
+        return self._bus.notes()
 
     def utilisation(self) -> float:
         """Return the predicted share of the line's time its sources need."""

@@ -130,7 +130,7 @@ class ModbusSource:
             return {}
         requests = [part.request for part in self._parts]
         try:
-            answers = await self._bus.exchange_ahead(requests, self._turnaround, self.stats, deadline_s)
+            answers = await self._bus.exchange_ahead(requests, self._turnaround, self.stats, deadline_s, self._allowed)
         except LinkError:  # each is asked alone, and says why
             return {}
         return {request: answer for request, answer in zip(requests, answers, strict=True) if answer is not None}

@@ -8,6 +8,7 @@ from twin_wire.errors import ConfigError
 
 _HEADER = struct.Struct(">HHHB")
 HEADER_BYTES = 7  # transaction 2, protocol 2, length 2, unit 1 (Messaging on TCP/IP 1.0b, 3.1.3)
+AHEAD_STEP = 0x9E36  # and one more; odd, so that all 65,536 numbers come by
 LENGTH_MIN, LENGTH_MAX = 3, PDU_BYTES_MAX + 1  # the length field counts the unit: an exception is the shortest
 
 
@@ -64,6 +65,7 @@ class TcpFraming:
 
     def begin_ahead(self, request: Request) -> tuple[int, bytes]:
         """Return transaction and frame of one of several questions asked at once."""
+        self._transaction += AHEAD_STEP  # no two of a window differ in one bit
         frame = self.begin(request)
         self._ahead[self._transaction] = request
         return self._transaction, frame

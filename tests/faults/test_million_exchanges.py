@@ -21,7 +21,8 @@ def sum_of(tallies: list[Tally]) -> Tally:
 def test_twenty_thousand_exchanges_give_no_wrong_value(transport: str) -> None:
     tally = run(transport, 1, 20_000)
     assert not tally.wrong, tally
-    assert tally.good > 13_000, "a line with a third of its answers spoiled is still read"
+    least = 3_500 if "four" in transport else 13_000  # four at once count only together
+    assert tally.good > least, "a line with a third of its answers spoiled is still read"
 
 
 @pytest.mark.long

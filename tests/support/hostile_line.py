@@ -6,6 +6,7 @@ only in time: an answer that is late and lies as well cannot be told on a line w
 """
 
 import asyncio
+import contextlib
 import heapq
 import random
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from drivers.line import NOTHING, Chunk
 from drivers.link import Stats
 from drivers.modbus.ascii import AsciiFraming
-from drivers.modbus.bus import Bus
+from drivers.modbus.bus import Answered, Bus
 from drivers.modbus.framing import Framing
 from drivers.modbus.pdu import Function, Read
 from drivers.modbus.rtu import RtuFraming
@@ -137,6 +138,7 @@ CODECS = {
         True,
     ),
     "tcp and tls": Codec(TcpFraming, lambda q: (q[:2], q[6:7], q[7:]), _mbap, 0, True),
+    "tcp, four at once": Codec(TcpFraming, lambda q: (q[:2], q[6:7], q[7:]), _mbap, 0, True),
     "udp": Codec(DatagramFraming, lambda q: (q[:2], q[6:7], q[7:]), _mbap, 0, False),
 }
 SERIAL = ("rtu", "rtu over tcp", "ascii")
@@ -226,34 +228,45 @@ def run(transport: str, seed: int, exchanges: int, fault_share: float = 0.3) -> 
     line = MemoryLine(clock, codec.baud, keeps_bytes=transport in SERIAL)
     hostile = Hostile(transport, rng, fault_share)
     line.peer, hostile.unplug = hostile.answer, line.drop
-    bus = Bus(line, codec.framing(), clock, reconnects=codec.baud == 0)
-    return asyncio.run(_ask(bus, clock, rng, exchanges))
+    window = 4 if "four" in transport else 1
+    bus = Bus(line, codec.framing(), clock, codec.baud == 0, window)
+    return asyncio.run(_ask(bus, clock, rng, exchanges, window))
 
 
-async def _ask(bus: Bus, clock: VirtualClock, rng: random.Random, exchanges: int) -> Tally:
+async def _ask(bus: Bus, clock: VirtualClock, rng: random.Random, exchanges: int, window: int) -> Tally:
     turnarounds = {unit: Turnaround(0.02, TIMEOUT_S) for unit in (1, 2, 3)}
     stats, wrong, first = Stats(), 0, ""
     good = lost = refused = 0
-    for _ in range(exchanges):
+    for _ in range(exchanges // window):
         unit = rng.randrange(1, 4)
-        function = Function(rng.choice((3, 3, 3, 4, 1)))
-        request = Read(unit, function, rng.randrange(0, 12_000), rng.choice(LENGTHS))
+        requests = [_random_read(unit, rng) for _ in range(window)]
         clock.now_s = max(clock.now_s + rng.choice((0.0, 0.001, 0.05)), bus.quiet_until_s(unit))
         turnaround = turnarounds[unit]
-        deadline_s = clock.now_s + bus.budget_s(request, turnaround) + 1.0
-        try:
-            answered = await bus.exchange(request, turnaround, stats, deadline_s, _any)
-        except LinkError:
-            lost += 1
-            continue
-        if answered.reply.code:
-            refused += 1
-        elif answered.reply.data == right_data(request):
-            good += 1
-        else:
-            wrong += 1
-            first = first or f"{request} -> {answered.reply.frame.hex()}"
+        deadline_s = clock.now_s + bus.budget_s(requests[0], turnaround) + 1.0
+        answers: list[Answered | None] = [None] * window
+        with contextlib.suppress(LinkError):
+            if window > 1:
+                answers = await bus.exchange_ahead(requests, turnaround, stats, deadline_s, ANY)
+            else:
+                answers = [await bus.exchange(requests[0], turnaround, stats, deadline_s, _any)]
+        for request, answered in zip(requests, answers, strict=True):
+            if answered is None:
+                lost += 1
+            elif answered.reply.code:
+                refused += 1
+            elif answered.reply.data == right_data(request):
+                good += 1
+            else:
+                wrong += 1
+                first = first or f"{request} -> {answered.reply.frame.hex()}"
     return Tally(good, lost, refused, wrong, first)
+
+
+def _random_read(unit: int, rng: random.Random) -> Read:
+    return Read(unit, Function(rng.choice((3, 3, 3, 4, 1))), rng.randrange(0, 12_000), rng.choice(LENGTHS))
+
+
+ANY = dict.fromkeys(Function, lambda _address, _length: True)
 
 
 def _any(_address: int, _length: int) -> bool:
