@@ -18,7 +18,7 @@ from tests.support.text_stand_ins import TEXT
 from twin_wire.errors import LinkError
 from twin_wire.readings import Block, Quality
 
-PUSHED = ("linktrack", "modbus-tap", *POSITIONING, *TEXT)  # nothing is asked of them
+PUSHED = ("modbus-tap", *POSITIONING, *TEXT)  # nothing is asked of them
 CASES = [(kind, name) for kind, (_, cases) in STAND_INS.items() for name in cases]
 
 

@@ -173,6 +173,10 @@ def opened(
 
 
 POSITIONING: dict[str, tuple[Callable[[Case], Any], dict[str, Case]]] = {
+    "linktrack": (  # Node2; an Anchor0 frame has no checksum: a bit in a distance goes unseen
+        opened("linktrack", {}, "linktrack", "supply_voltage", 4.8, node2_frame),
+        cases({"bit flip": flip(60), "bit flip in the distance": flip(122)}, b"\x00\x55\x99\xff"),
+    ),
     "dwm1001": (  # a line has no checksum: a digit that becomes another goes unseen
         opened("dwm1001", {"tag": 11}, "dwm1001", "tags_heard", 1.0, lambda: LEC),
         {
