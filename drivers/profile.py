@@ -25,7 +25,7 @@ how they meet. Nothing is written down that no document says: each number has it
     bit = 3                    # one bit of the register; bits = [4, 7]: a field of it
     weights = [1000, 1]        # two numbers of `type` in a row, the first counts thousands (split energy)
     exponent = "scale"         # × 10**(the value of signal "scale"); `decimals` is then the resolution, as for floats
-    factor = "ratio"           # × (the value of signal "ratio"). A scale is read in one request with its value
+    factor = "ratio"           # × (the value of signal "ratio"), or ["pt", "ct"]. A scale is read with its value
 
     [[companion]]              # a signal that says how good others are; the worst word wins; from BAD on no number
     signal = "status"
@@ -202,7 +202,7 @@ def _on_the_wire(items: list[Addressed], kind: str, modbus: Modbus, faults: Faul
 def _filled_in(companions: list[Companion], signals: list[Signal]) -> tuple[Companion, ...]:
     """Name the signals of a companion that names none."""
     helpers = {companion.signal for companion in companions}
-    helpers |= {name for signal in signals for name in (signal.exponent, signal.factor) if name}
+    helpers |= {name for signal in signals for name in signal.scales}
     others = tuple(signal.id for signal in signals if signal.id not in helpers)
     return tuple(
         companion if companion.of else msgspec.structs.replace(companion, of=others) for companion in companions

@@ -125,14 +125,13 @@ def _part_faults(signal: Signal, bits: int) -> Faults:
 
 def _scale_faults(signal: Signal, profile: Profile) -> Faults:
     found: Faults = []
-    for field in ("exponent", "factor"):
-        name = getattr(signal, field)
-        scale = profile.signal(name) if name else None
-        if name and (scale is None or scale is signal):
+    for name in signal.scales:
+        field, scale = "exponent" if name == signal.exponent else "factor", profile.signal(name)
+        if scale is None or scale is signal:
             found.append((field, f"no other signal {name!r}"))
-        elif scale is not None and (scale.exponent or scale.factor):
+        elif scale.scales:
             found.append((field, f"{name!r} has a scale in a register itself"))
-        elif scale is not None and field == "exponent" and (scale.type in FLOATS or scale.point_decimals):
+        elif field == "exponent" and (scale.type in FLOATS or scale.point_decimals):
             found.append((field, f"{name!r} is not a whole number"))
     return found
 
@@ -145,7 +144,7 @@ def _companion_faults(companion: Companion, profile: Profile) -> Faults:
     found += [("of", f"no signal {name!r}") for name in companion.of if profile.signal(name) is None]
     if companion.signal in companion.of:
         found.append(("of", "a signal cannot be its own companion"))
-    whole = signal.type not in FLOATS and not signal.exponent and not signal.factor
+    whole = signal.type not in FLOATS and not signal.scales
     if (companion.bits or companion.values) and not (whole and signal.point_decimals == 0):
         found.append(("signal", f"{companion.signal!r} is not a whole number"))
     for key in companion.bits:

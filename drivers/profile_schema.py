@@ -87,7 +87,7 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     )
     divisor: Annotated[int, Meta(ge=1, le=10**9)] = 1
     exponent: str = ""  # id of the signal that holds e: the value is × 10**e
-    factor: str = ""  # id of the signal that holds f: the value is × f
+    factor: str | tuple[str, ...] = ""  # id of the signal that holds f: the value is × f; or of several
     sentinels: tuple[int, ...] = ()  # whole registers as integers (or float patterns): Quality.SENTINEL
     range: tuple[float, float] | None = None  # outside: OVER_RANGE or UNDER_RANGE, the number is kept
     words: dict[str, str] = {}  # number → what it says; the value stays the number
@@ -114,9 +114,19 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return self.divisor if self.scaled else self.divisor * int(10 ** max(0, self.decimals))
 
     @property
+    def factors(self) -> tuple[str, ...]:
+        """Return the ids of the signals that hold its factors."""
+        return self.factor if isinstance(self.factor, tuple) else (self.factor,) if self.factor else ()
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        """Return the ids of all signals without which its value is not known."""
+        return (self.exponent, *self.factors) if self.exponent else self.factors
+
+    @property
     def scaled(self) -> bool:
         """Tell whether `decimals` only says to what resolution the value is rounded."""
-        return bool(self.exponent or self.factor) or self.type in ("f32", "f64")
+        return bool(self.scales) or self.type in ("f32", "f64")
 
     @property
     def point_decimals(self) -> int:

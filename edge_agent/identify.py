@@ -190,7 +190,7 @@ def _telling(profile: Profile) -> list[Signal]:
     helpers = {companion.signal for companion in profile.companions}
     ordered = sorted(profile.signals, key=lambda signal: signal.id not in helpers)
     step = max(1, len(ordered) // SIGNALS_MAX)
-    return [signal for signal in ordered[::step] if not (signal.exponent or signal.factor)][:SIGNALS_MAX]
+    return [signal for signal in ordered[::step] if not signal.scales][:SIGNALS_MAX]
 
 
 def _is_forbidden(profile: Profile, address: int, count: int) -> bool:

@@ -86,7 +86,7 @@ def chosen_signals(profile: Profile, wanted: Sequence[str]) -> list[Signal]:
             )
         return [signal for name in wanted if (signal := profile.signal(name)) is not None]
     helpers = {companion.signal for companion in profile.companions}
-    helpers |= {name for signal in profile.signals for name in (signal.exponent, signal.factor) if name}
+    helpers |= {name for signal in profile.signals for name in signal.scales}
     left = [signal for signal in profile.signals if signal.id not in helpers]
     by_register: dict[object, list[str]] = {}
     for signal in left:

@@ -24,7 +24,7 @@ def raw_of(signal: Signal, value: float, exponent: int = 0, factor: Fraction = F
     if signal.type == "bool":
         return int(Fraction(repr(value)) * 10**signal.decimals >= Fraction(1, 2))
     low, high = bounds(signal)
-    if signal.exponent or signal.factor or signal.type in FLOATS:
+    if signal.scales or signal.type in FLOATS:
         settled = round(value, signal.decimals)
         if signal.type in FLOATS and exponent == 0 and factor == signal.multiplier == signal.divisor == 1:
             return settled - signal.offset

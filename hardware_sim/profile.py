@@ -37,12 +37,17 @@ class Signal(NamedTuple):
     offset: int = 0
     multiplier: int = 1
     exponent: str = ""  # the signal that holds the power of ten
-    factor: str = ""  # the signal that holds a factor
+    factors: tuple[str, ...] = ()  # the signals that hold factors
 
     @property
     def registers(self) -> int:
         """Return how many registers (or bits, for functions 1 and 2) the value takes."""
         return TYPES[self.type] * max(1, len(self.weights))
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        """Return the signals without which its value is not known."""
+        return (self.exponent, *self.factors) if self.exponent else self.factors
 
 
 class Companion(NamedTuple):
@@ -172,7 +177,7 @@ def _signal(row: Mapping[str, object], bases: tuple[int, ...]) -> Signal:
         offset=int(str(row.get("offset", 0))),
         multiplier=int(str(row.get("multiplier", 1))),
         exponent=str(row.get("exponent", "")),
-        factor=str(row.get("factor", "")),
+        factors=_names(row.get("factor", [])),
     )
     if signal.type not in TYPES or signal.order not in ORDERS or not 0 <= signal.function <= 4:
         raise ValueError(f"signal {signal.id}: type, order or function is not known")
@@ -181,12 +186,16 @@ def _signal(row: Mapping[str, object], bases: tuple[int, ...]) -> Signal:
     return signal
 
 
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(str(name) for name in _list([value] if isinstance(value, str) and value else value or []))
+
+
 def _address(row: Mapping[str, object], bases: tuple[int, ...], function: int) -> int:
     return int(str(row["address"])) - bases[function] if "address" in row else 0
 
 
 def _companions(rows: list[Mapping[str, object]], signals: list[Signal]) -> list[Companion]:
-    helpers = {str(row["signal"]) for row in rows} | {s.exponent for s in signals} | {s.factor for s in signals}
+    helpers = {str(row["signal"]) for row in rows} | {name for s in signals for name in s.scales}
     others = tuple(signal.id for signal in signals if signal.id not in helpers)
     return [
         Companion(

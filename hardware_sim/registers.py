@@ -40,7 +40,7 @@ class Registers:
         self._values: dict[str, float] = {}
         self._fresh_s: dict[str, float] = {}  # age signal → when its data was new
         self._sharing = _grouped((s.exponent, s) for s in profile.signals.values())
-        self._with_factor = _grouped((s.factor, s) for s in profile.signals.values())
+        self._with_factor = _grouped((name, s) for s in profile.signals.values() for name in s.factors)
         self._tellers = _grouped((c.signal, c) for c in profile.companions if _tells(c))
         self._told_by = _grouped((name, c.signal) for c in profile.companions if _tells(c) for name in c.of)
         self._aged_by = {name: c.signal for c in profile.companions if c.age for name in c.of}
@@ -111,7 +111,7 @@ class Registers:
         self.image.write(signal.function, signal.address, words)
 
     def _factor(self, signal: Signal) -> Fraction:
-        return Fraction(repr(self._values[signal.factor])) if signal.factor else Fraction(1)
+        return math.prod((Fraction(repr(self._values[name])) for name in signal.factors), start=Fraction(1))
 
     def _rescale(self, name: str) -> None:
         """Choose the finest exponent with which all that share it fit their registers, and write them all."""
@@ -193,7 +193,7 @@ def _places(signal: Signal) -> range:
 def _rivals(profile: Profile) -> dict[str, set[str]]:
     """Return for each signal those that take bits of the same registers, scales and companions apart."""
     helpers = {companion.signal for companion in profile.companions}
-    helpers |= {name for signal in profile.signals.values() for name in (signal.exponent, signal.factor)}
+    helpers |= {name for signal in profile.signals.values() for name in signal.scales}
     takers: dict[tuple[int, int], list[tuple[str, int]]] = {}
     for signal in profile.signals.values():
         for place, mask in zip(_places(signal), mask_of(signal), strict=True):

@@ -105,7 +105,7 @@ def helpers_of(profile: Profile, signals: Sequence[Signal]) -> list[Signal]:
     """Return the signals that have to be read with these: their scales and companions, each once, none of these."""
     wanted = {signal.id for signal in signals}
     names = [c.signal for c in profile.companions if wanted & set(c.of)]
-    names += [name for signal in signals for name in (signal.exponent, signal.factor) if name]
+    names += [name for signal in signals for name in signal.scales]
     found = [signal for name in dict.fromkeys(names) if name not in wanted and (signal := profile.signal(name))]
     return found + (helpers_of(profile, [*signals, *found]) if found else [])
 
@@ -113,7 +113,7 @@ def helpers_of(profile: Profile, signals: Sequence[Signal]) -> list[Signal]:
 def scales_of(signals: Sequence[Signal]) -> list[Pair]:
     """Return the columns of each value and a scale of it."""
     place_of = {signal.id: column for column, signal in reversed(list(enumerate(signals)))}
-    return [(column, place_of[n]) for column, s in enumerate(signals) for n in (s.exponent, s.factor) if n in place_of]
+    return [(column, place_of[n]) for column, s in enumerate(signals) for n in s.scales if n in place_of]
 
 
 def ages_of(profile: Profile, signals: Sequence[Signal]) -> list[Pair]:

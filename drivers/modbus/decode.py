@@ -67,7 +67,7 @@ class _Scales(NamedTuple):
 
     columns: NDArray[np.intp]  # [K]
     exponent: NDArray[np.intp]  # [K] the column that holds it
-    factor: NDArray[np.intp]  # [K]
+    factors: NDArray[np.intp]  # [F, K]
     grid: Values  # [K, 1]
 
 
@@ -167,7 +167,7 @@ def _one_or_each(numbers: list[float]) -> Values | float:
 
 def _leaves_grid(signal: Signal) -> bool:
     """Tell whether a value has to be rounded: a whole number lies on its grid, but a divisor of 3600 takes it off."""
-    if signal.exponent or signal.factor:
+    if signal.scales:
         return False  # rounded once its scale is known
     decimal = signal.divisor in (1, 10 ** len(str(signal.divisor - 1)))
     return signal.type in ("f32", "f64") or not decimal
@@ -291,15 +291,17 @@ def _round(numbers: Values, grid: Values | float) -> tuple[Values, bool]:
 
 def _scales(fields: Sequence[Field]) -> _Scales | None:
     place_of = {field.signal.id: column for column, field in reversed(list(enumerate(fields)))}
-    columns = [column for column, field in enumerate(fields) if field.signal.exponent or field.signal.factor]
+    columns = [column for column, field in enumerate(fields) if field.signal.scales]
     if not columns:
         return None
     signals = [fields[column].signal for column in columns]
     missing = len(fields)  # a column that does not exist
+    places = [[place_of.get(name, missing) for name in signal.factors] for signal in signals]
+    most = max(map(len, places))
     return _Scales(
         np.array(columns, np.intp),
         np.array([place_of.get(s.exponent, missing) if s.exponent else -1 for s in signals], np.intp),
-        np.array([place_of.get(s.factor, missing) if s.factor else -1 for s in signals], np.intp),
+        np.array([[*factors, *[-1] * (most - len(factors))] for factors in places], np.intp).T,
         np.array([[0.0 if fields[c].raw else 10.0**s.point_decimals] for c, s in zip(columns, signals, strict=True)]),
     )
 
@@ -314,7 +316,8 @@ def _apply_scales(scales: _Scales, value: Values, quality: Qualities) -> None:
     beyond = ~(np.abs(exponent) <= EXPONENT_MAX)
     power = POWERS[np.where(beyond, 0.0, np.abs(exponent)).astype(np.intp)]
     numbers = np.where(exponent < 0, numbers / power, numbers * power)
-    numbers *= np.concatenate((value, lost, ones))[scales.factor]
+    for factor in scales.factors:
+        numbers *= np.concatenate((value, lost, ones))[factor]
     numbers, _ = _round(numbers, scales.grid)
     numbers[beyond] = np.nan
     lacking = ~np.isfinite(numbers)
@@ -327,7 +330,7 @@ def _apply_scales(scales: _Scales, value: Values, quality: Qualities) -> None:
 def _distrust_scales(scales: _Scales, value: Values, quality: Qualities) -> None:
     """Take away the numbers whose scale is not good itself, and say why."""
     known = np.concatenate((quality, np.zeros((2, quality.shape[1]), np.uint8)))
-    worst = np.maximum(known[scales.exponent], known[scales.factor])
+    worst = np.maximum.reduce([known[columns] for columns in (scales.exponent, *scales.factors)])
     doubted = worst != GOOD
     if doubted.any():
         value[scales.columns] = np.where(doubted, np.nan, value[scales.columns])

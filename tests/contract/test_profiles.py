@@ -30,7 +30,7 @@ def name_of(path: Path) -> str:
 
 def helpers_of(profile: Profile) -> set[str]:
     """Return the signals that a device sets by itself: scales, status words, heartbeats, ages."""
-    scales = {name for signal in profile.signals.values() for name in (signal.exponent, signal.factor) if name}
+    scales = {name for signal in profile.signals.values() for name in signal.scales}
     return scales | {companion.signal for companion in profile.companions}
 
 
@@ -61,7 +61,7 @@ async def check_round(bench: Bench, members: list[Signal], rng: random.Random, h
         assert quality == Quality.GOOD, f"{signal.id}: {truths[signal.id]} came as {value}, {quality!r}"
         assert abs(value - truths[signal.id]) <= near(signal, truths[signal.id], bench.registers), signal.id
     for name in helpers - {c.signal for c in bench.registers.profile.companions if c.alive_s or c.age}:
-        if any(name in (s.exponent, s.factor) for s in members):
+        if any(name in s.scales for s in members):
             assert found[name].value == bench.registers.shown(name), name
 
 

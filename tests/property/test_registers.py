@@ -30,7 +30,7 @@ def pair(kind: str, **more: Any) -> tuple[Signal, sim.Signal]:
     theirs = sim.Signal(
         "s", "count", "1", 3, 0, kind, ours.order, ours.decimals, ours.divisor, ours.sentinels, None, None
     )
-    same = ("weights", "offset", "multiplier", "exponent", "factor")
+    same = ("weights", "offset", "multiplier", "exponent", "factors")
     return ours, theirs._replace(**field, **{name: getattr(ours, name) for name in same})
 
 
@@ -165,6 +165,10 @@ def test_a_factor_from_another_register_and_split_energy() -> None:
     ours, theirs = pair("i16", factor="ratio", decimals=1)
     found = read([ours, ratio], [encode(theirs, -123), (205,)])
     assert found[0] == (-2521.5, Quality.GOOD)
+    second = Signal(id="second", quantity="count", unit="1", function=3)
+    twice, _ = pair("i16", factor=("ratio", "second"), decimals=1)
+    assert read([twice, ratio, second], [(123,), (205,), (3,)])[0] == (7564.5, Quality.GOOD)
+    assert math.isnan(read([twice, ratio], [(123,), (205,)])[0][0]), "one factor is not enough"
     parts, energy = pair("i16", weights=(10**12, 10**9, 10**6, 10**3, 1), decimals=3, sentinels=(32767,))
     assert encode(energy, 12_345_678_901_234) == (12, 345, 678, 901, 234)
     assert read([parts], [(12, 345, 678, 901, 234)]) == [(12345678901.234, Quality.GOOD)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import random
 import time
 from collections.abc import AsyncIterator
@@ -105,7 +106,7 @@ def _rival(profile: Profile, one: Signal, other: Signal) -> bool:
 
 def _needed(profile: Profile, signal: Signal) -> frozenset[tuple[int, int, int]]:
     names = {companion.signal for companion in profile.companions if signal.id in companion.of}
-    helpers = [profile.signals[name] for name in names | {signal.exponent, signal.factor} if name]
+    helpers = [profile.signals[name] for name in names | set(signal.scales)]
     return frozenset().union(*(_bits(helper) for helper in helpers))
 
 
@@ -113,7 +114,7 @@ def truth_of(signal: Signal, rng: random.Random) -> float:
     """Return a value on the signal's own grid that its registers and its range can hold; often at an edge."""
     low, high = _physical(signal)
     step = Fraction(1, 10**9) if signal.decimals > 9 else Fraction(10) ** -signal.decimals
-    if not signal.exponent and not signal.factor and signal.type not in FLOATS:
+    if not signal.scales and signal.type not in FLOATS:
         step = step * abs(signal.multiplier) / signal.divisor
     first, last = -(-low // step), high // step
     assert first <= last, f"{signal.id}: its range holds no value of its resolution"
@@ -133,13 +134,13 @@ def is_sentinel(signal: Signal, truth: float) -> bool:
 
 def near(signal: Signal, truth: float, registers: Registers) -> float:
     """Return how far a reading may lie from the truth: half a step of what the device shows, or of its resolution."""
-    scaled, floats = bool(signal.exponent or signal.factor), signal.type in FLOATS
+    scaled, floats = bool(signal.scales), signal.type in FLOATS
     if not scaled and not floats:
         return 1e-15 * abs(truth)  # exact: the double nearest to the decimal number
     step = Fraction(10) ** -signal.decimals
     if scaled and not floats:
         exponent = round(registers.shown(signal.exponent)) if signal.exponent else 0
-        factor = Fraction(repr(registers.shown(signal.factor))) if signal.factor else Fraction(1)
+        factor = math.prod((Fraction(repr(registers.shown(name))) for name in signal.factors), start=Fraction(1))
         step = max(step, Fraction(10) ** exponent * factor * abs(signal.multiplier) / signal.divisor)
     return float(step) / 2 + FLOAT_SHARE * abs(truth)
 
@@ -150,7 +151,7 @@ def _physical(signal: Signal) -> tuple[Fraction, Fraction]:
         low, high = Fraction(-100_000), Fraction(100_000)
     else:
         scale = Fraction(signal.multiplier, signal.divisor)
-        if not signal.exponent and not signal.factor:
+        if not signal.scales:
             scale /= Fraction(10) ** signal.decimals
         ends = sorted((raw + signal.offset) * scale for raw in bounds(signal))
         low, high = ends[0], ends[1]
