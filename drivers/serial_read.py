@@ -37,6 +37,7 @@ class ReadOnlyPort:
                 with contextlib.suppress(OSError):  # a pseudo-terminal has no such line
                     fcntl.ioctl(self._fd, termios.TIOCMBIC, struct.pack("I", termios.TIOCM_RTS))
             self._set_raw(baud, parity, stop_bits)
+            termios.tcflush(self._fd, termios.TCIFLUSH)  # what came before has no times
         except BaseException:
             self.close()
             raise

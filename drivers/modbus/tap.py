@@ -179,7 +179,7 @@ class Tap:
             clean = False
         self.counts.requests += 1
         self._follow(request, frame)
-        ask = Ask(request, frame.data, frame.last_s, clean)
+        ask = Ask(request, frame.data, frame.last_s, clean, frame.reads[1])
         self._unit(unit).ask(ask, frame.first_s)
         self._last = self._previous = ask
         self._orphans = []
@@ -249,7 +249,8 @@ class Tap:
             return
         turnaround_s = frame.first_s - ask.last_s
         quick = turnaround_s <= memory.quick_s(self._char_s, self._gap_s)
-        memory.took(turnaround_s)
+        if frame.reads[0] != ask.read:  # what is read together has no times of its own
+            memory.took(turnaround_s)
         if any(candidate.request != ask.request for candidate in candidates):
             self._untied(unit, "ambiguous")
         elif memory.behind(frame.first_s):
@@ -289,8 +290,8 @@ class Tap:
             self._on_damaged(ask.request, junk.first_s, True)
             return
         self.counts.unanswered += ask is not None
-        if len(junk.data) < QUESTION_BYTES_MIN:
-            return
+        if len(junk.data) < QUESTION_BYTES_MIN or junk.data[:1] == self._write[:1]:
+            return  # too short for a question, or the damaged answer to a write
         for request in self.polls:
             if _is_damaged_answer(junk.data, request):
                 self._on_damaged(request, junk.first_s, False)

@@ -17,9 +17,9 @@ QUIET_S, QUIET_FACTOR = 0.25, 2.0  # a unit silent for so long after an answer o
 UNKNOWN_LATENESS_S = 0.5
 BEHIND_S = 0.2  # an answer so long after its question, and not next to it, is late and no accident of listening
 OPEN_MAX = 8
-ANSWERS_TO_TRUST, ANSWERS_KEPT = 4, 16
+ANSWERS_TO_TRUST, ANSWERS_KEPT = 3, 16
 ROUND_CHARS = 13  # the shortest answer (5) and a question (8): what must at least be missed for a wrong pair
-TURNS = 1.8  # of two turnarounds, near the shortest seen
+TURNS = 1.8  # of two turnarounds, of the quicker quarter: the very shortest are a program's that read late
 STREAK, STREAK_MAX = 3, 8
 AS_USUAL, PACE_WEIGHT = 1.5, 0.2
 
@@ -31,6 +31,7 @@ class Ask(NamedTuple):
     frame: bytes
     last_s: float
     clean: bool = False
+    read: int = 0  # of the port, in which its last byte came
     answered: bool = False  # by something that may have been the answer to an older one
 
     def fits(self, function: int, size: int | None) -> bool:
@@ -103,7 +104,8 @@ class UnitMemory:
     def quick_s(self, char_s: float, gap_s: float) -> float:
         """Return the turnaround below which no answer and question can have been missed in between."""
         known = len(self._turnarounds) >= ANSWERS_TO_TRUST
-        return ROUND_CHARS * char_s + gap_s + (TURNS * min(self._turnarounds) if known else 0.0)
+        usual_s = sorted(self._turnarounds)[len(self._turnarounds) // 4] if known else 0.0
+        return ROUND_CHARS * char_s + gap_s + TURNS * usual_s
 
     def _shorten(self, now_s: float) -> None:
         if len(self.open) > OPEN_MAX:

@@ -38,6 +38,7 @@ class Frame(NamedTuple):
     first_s: float
     last_s: float
     clean: bool
+    reads: tuple[int, int]  # in which read of the port its first and its last byte came
 
 
 class Junk(NamedTuple):
@@ -60,6 +61,8 @@ class Splitter:
         self._buffer = bytearray()
         self._firsts: list[float] = []  # per byte of the buffer: when it was received
         self._silent: list[bool] = []  # per byte: a silence lay before it
+        self._reads: list[int] = []  # per byte: in which read of the port it came
+        self._read = 0
         self._junk = 0  # so many bytes at the front begin no frame
         self._clean = False  # the piece before was a clean frame
         self.last_s = 0.0
@@ -88,6 +91,8 @@ class Splitter:
         self._buffer += data
         self._firsts += [first_s + step_s * place for place in range(len(data))]
         self._silent += [silent] + [False] * (len(data) - 1)
+        self._read += 1
+        self._reads += [self._read] * len(data)
         self.last_s = max(time_s, first_s)
 
     def next(self, expected: Expected | None, final: bool) -> Frame | Junk | None:
@@ -135,7 +140,8 @@ class Splitter:
 
     def _cut_frame(self, length: int, kind: Kind) -> Frame:
         clean = self._clean or self._silent[0]
-        frame = Frame(kind, bytes(self._buffer[:length]), self._firsts[0], self._firsts[length - 1], clean)
+        reads = self._reads[0], self._reads[length - 1]
+        frame = Frame(kind, bytes(self._buffer[:length]), self._firsts[0], self._firsts[length - 1], clean, reads)
         self._clear(length)
         self._clean = clean
         return frame
@@ -148,7 +154,7 @@ class Splitter:
         return junk
 
     def _clear(self, length: int) -> None:
-        del self._buffer[:length], self._firsts[:length], self._silent[:length]
+        del self._buffer[:length], self._firsts[:length], self._silent[:length], self._reads[:length]
         self._junk = 0
 
 

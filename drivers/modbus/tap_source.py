@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TICK_US = 1000
 BITS = (Function.READ_COILS, Function.READ_DISCRETE_INPUTS)
+START_S = 5.0  # after opening: the first rounds only teach who is there, in which order and how fast
 PATIENCE = 1.5  # periods without a value before one is called missing: two clocks drift past each other
 SOONEST = 0.75  # of a period between two rows: a master that asks more often is sampled
 APART = 0.6  # of a round of the master: a pause as long lies between two rounds, not in one
@@ -93,7 +94,8 @@ class TapSource:
 
     def pace(self) -> Pace:
         """Return that it may be read at any time and occupies nothing."""
-        return Pace(0.0, 0.0, PATIENCE * self.group.period_s, 0.0, self._half_width_us)
+        budget_s = max(PATIENCE * self.group.period_s, 0.0 if self.stats.scans else START_S)
+        return Pace(0.0, 0.0, budget_s, 0.0, self._half_width_us)
 
     def exchanges(self) -> list[Exchange]:
         """Return the newest question of the master and its answer, for every question that brings points."""
@@ -159,7 +161,8 @@ class TapSource:
         patience_s = PATIENCE * self.group.period_s
         if self._row is not None and self._row.of:
             return self._row.times_s[0] + patience_s
-        return (self._since_s or 0.0) + patience_s
+        start_s = 0.0 if self.stats.scans else self._link.open_s + START_S
+        return max((self._since_s or 0.0) + patience_s, start_s)
 
     def _close_row(self) -> None:
         row, self._row = self._row, None
