@@ -118,7 +118,7 @@ def usual_range(quantity: str) -> list[float]:
 
 def _channel(point: PointPlan, signal: Signal, chance: random.Random) -> Channel | None:
     sensor = point.sensor._replace(gain=point.sensor.gain * (1.0 + UNIT_SPREAD * chance.uniform(-1.0, 1.0)))
-    if point.source.endswith(".frequency") and "wire" in point.source:
+    if point.source.startswith("wire.") and point.source.endswith(".frequency"):
         sensor = point.sensor
         word, unit, factor = "head", "m", 1.0
     elif (signal.quantity, signal.unit) in WORDS:

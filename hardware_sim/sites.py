@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from hardware_sim import coal_hazards, instruments
+from hardware_sim import coal_hazards, instruments, metal_site, tailings_site
 from hardware_sim.catalogue import DevicePlan, LinkPlan
 from hardware_sim.labelled import Recipe, Targets, live
+from hardware_sim.metal import MetalMine
 from hardware_sim.model import Model
 from hardware_sim.plan import ANCHORS, COAL, Anchor, Layout
 from hardware_sim.scenarios import Action
+from hardware_sim.tailings import TailingsPond
 from hardware_sim.truth import Mine
 
 
@@ -54,5 +56,38 @@ SITES: dict[str, SitePlan] = {
         targets=coal_hazards.targets,
         stories=coal_hazards.STORIES,
         machines=("plc-machines",),
+    ),
+    "metal": SitePlan(
+        kind="metal",
+        site="demo-metal",
+        name="Demo metal mine (simulated) 示范金属矿（模拟）",
+        gateway_name="500 level gateway 500中段网关",
+        ruleset="noncoal-cn",
+        layout=metal_site.LAYOUT,
+        links=metal_site.LINKS,
+        devices=metal_site.devices,
+        anchors=(),
+        model=MetalMine,
+        working=MetalMine,
+        recipes=metal_site.RECIPES,
+        targets=metal_site.targets,
+        stories={"quiet": ()},
+    ),
+    "tailings": SitePlan(
+        kind="tailings",
+        site="demo-tailings",
+        name="Demo tailings pond (simulated) 示范尾矿库（模拟）",
+        gateway_name="Dam gateway 坝体网关",
+        ruleset="tailings-cn",
+        layout=tailings_site.LAYOUT,
+        links=tailings_site.LINKS,
+        devices=tailings_site.devices,
+        anchors=(),
+        model=TailingsPond,
+        working=TailingsPond,
+        recipes=tailings_site.RECIPES,
+        targets=tailings_site.targets,
+        stories={"quiet": ()},
+        edges=tailings_site.EDGES,
     ),
 }

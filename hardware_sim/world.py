@@ -4,12 +4,11 @@ One Euler step a second, SI units, seeded. Parameters are plausible, not calibra
 """
 
 import math
-import random
 from typing import NamedTuple
 
-DAY_S = 86_400.0
+from hardware_sim.weather import DAY_S, Weather
+
 FRESH_OXYGEN = 20.93  # %
-PRESSURE_PA = 101_325.0
 
 
 class FanCurve(NamedTuple):
@@ -46,13 +45,12 @@ OUTBURST_DECAY_S = 600.0
 CO_PER_KG = 0.016  # m³ per kg of explosive
 CO_BACKGROUND = 3.0e-5  # m³/s from slow oxidation at the face
 DUST_SETTLING = 0.002  # 1/s
+THUMP_PA_PER_KG = 8.0
 BLAST_DUST = 700.0  # mg of respirable dust per kg of explosive and m³ of the heading it fills, over its volume
-THUMP_PA_PER_KG, THUMP_S = 8.0, 3.0
 FIRE_START, FIRE_GROWTH_S = 4.0e-5, 240.0  # m³/s of carbon monoxide that smoulders, and the time it grows e-fold in
 FIRE_TO = {"heading_b": 0.40, "face": 0.40, "heading_a": 0.20}  # where the air of the second belt roadway goes
 BELT_SHARE = 0.25  # of the main flow
 SMOKE_PPM = 15.0  # of carbon monoxide in the belt's air at which the smoke detector trips
-FRONT_PA_S = 300.0 / 3600.0  # how fast a front moves the barometer
 SEEP_LAG_S = 300.0  # how slowly a new inflow of gas opens
 IDLE_EMISSION = 0.6  # share of the methane that comes while nothing is cut
 HEAT_LAG_S = 900.0
@@ -70,12 +68,11 @@ class Fan:
         self.n += dt * (self.asked - self.n) / (self.down_s if self.asked < self.n else self.up_s)
 
 
-class World:
+class World(Weather):
     """The state of the mine's air and weather; fractions of volume, m³/s, Pa, degrees Celsius."""
 
     def __init__(self, seed: int = 1, pond: bool = False) -> None:
-        self.random = random.Random(f"world/{seed}")  # noqa: S311  (a simulated mine needs no secrets)
-        self.time_s = 0.0
+        super().__init__(f"world/{seed}")
         self.fans = {
             "main": Fan(25.0, 90.0, 990.0, 250.0),
             "a": Fan(8.0, 8.0, 2930.0, 30.0),
@@ -93,12 +90,8 @@ class World:
         self.inflow = dict.fromkeys(ZONES, 0.0)  # m³/s of methane beyond the usual, and where it goes to
         self.inflow_goal = dict.fromkeys(ZONES, 0.0)
         self.fire = self.fire_goal = 0.0  # m³/s of carbon monoxide from a fire on the belt
-        self.front_pa = self.front_goal_pa = self._thump_pa = 0.0
         self.emitted = self.vented = 0.0  # m³ of methane, kept for the balance
-        self.pressure = PRESSURE_PA
-        self.rain_mm_h = 0.0
         self.pond = Pond() if pond else None
-        self._gust = self._turn = 0.0
 
     def step(self, dt: float = 1.0) -> None:
         """Advance the mine by `dt` seconds (made for 1 s)."""
@@ -106,7 +99,7 @@ class World:
             fan.step(dt)
         n = self.fans["main"].n
         self.flow = math.sqrt(max(CURVE.h0 * n * n + CURVE.hn, 1.0) / (CURVE.r + CURVE.a))
-        falling = self._weather(dt)
+        falling = self.pass_weather(dt)
         flows = {zone: self.flow_of(zone) for zone in ZONES}
         self._methane(flows, falling, dt)
         self._monoxide(flows, dt)
@@ -126,11 +119,7 @@ class World:
         """Add the carbon monoxide, the dust and the thump of a blast to a zone."""
         self.monoxide[zone] += explosive_kg * CO_PER_KG / ZONES[zone].volume
         self.dust[zone] += explosive_kg * BLAST_DUST / ZONES[zone].volume
-        self._thump_pa += explosive_kg * THUMP_PA_PER_KG
-
-    def reseed(self, text: str, time_s: float) -> None:
-        """Go on at another time of day with other chances."""
-        self.random, self.time_s = random.Random(f"world/{text}"), time_s  # noqa: S311
+        self.thump_pa += explosive_kg * THUMP_PA_PER_KG
 
     def belt_monoxide(self) -> float:
         """Return the carbon monoxide in the air of the second belt roadway as a fraction of volume."""
@@ -144,23 +133,6 @@ class World:
         """Begin an outburst of `rate` m³/s methane at the face, dying away by itself."""
         self.burst = rate
 
-    def barometer_pa(self) -> float:
-        """Return the pressure outside in Pa, a blast's thump in it."""
-        return self.pressure + self._thump_pa
-
-    def temperature(self) -> float:
-        """Return the air temperature outside in degrees Celsius."""
-        return 8.0 + 9.0 * math.sin(2 * math.pi * self.time_s / DAY_S - 2.2)
-
-    def humidity(self) -> float:
-        """Return the relative humidity outside in %."""
-        rain = 20.0 if self.rain_mm_h > 0 else 0.0
-        return min(99.0, 58.0 - 18.0 * math.sin(2 * math.pi * self.time_s / DAY_S - 2.2) + rain)
-
-    def wind(self) -> tuple[float, float]:
-        """Return speed in m/s and direction in degrees of the wind outside."""
-        return max(0.0, 3.2 + self._gust), (245.0 + self._turn) % 360.0
-
     def intake_temperature(self) -> float:
         """Return the temperature of the air that reaches the intake zones; rock damps the day."""
         return 15.0 + 0.25 * (self.temperature() - 8.0)
@@ -172,21 +144,6 @@ class World:
     def fan_pressure(self) -> float:
         """Return the main fan's pressure in Pa."""
         return max(0.0, CURVE.h0 * self.fans["main"].n ** 2 - CURVE.a * self.flow**2)
-
-    def _weather(self, dt: float) -> float:
-        """Move the barometer and the wind; return how fast the pressure falls in Pa/s, never below 0."""
-        t = self.time_s
-        move = self.front_goal_pa - self.front_pa
-        self.front_pa += max(-FRONT_PA_S * dt, min(FRONT_PA_S * dt, move))
-        self._thump_pa *= math.exp(-dt / THUMP_S)
-        pressure = (
-            PRESSURE_PA + 180.0 * math.sin(2 * math.pi * t / 43_200) - 350.0 * math.sin(2 * math.pi * t / (4 * DAY_S))
-        ) + self.front_pa
-        falling = max(0.0, (self.pressure - pressure) / dt)
-        self.pressure = pressure
-        self._gust += dt * -self._gust / 60.0 + 0.16 * math.sqrt(dt) * self.random.gauss(0.0, 1.0)
-        self._turn += dt * -self._turn / 300.0 + 1.5 * math.sqrt(dt) * self.random.gauss(0.0, 1.0)
-        return falling
 
     def _methane(self, flows: dict[str, float], falling: float, dt: float) -> None:
         source = {}
