@@ -134,14 +134,10 @@ class SerialLine(SerialListener):
         except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError, termios.error is not
             raise _cannot_open(options.port, error) from error
         try:
-            if options.rs485:
-                port.rs485_mode = RS485Settings(
-                    delay_before_tx=options.rs485_delay_before_ms / 1e3,
-                    delay_before_rx=options.rs485_delay_after_ms / 1e3,
-                )
-        except (OSError, ValueError) as error:
+            set_direction(port, options)
+        except LinkError:
             port.close()
-            raise _no_rs485(options.port, error) from error
+            raise
         return port
 
     def write(self, data: bytes) -> None:
@@ -161,6 +157,18 @@ class SerialLine(SerialListener):
     def drop(self) -> None:
         """Give up the port; the next `open` makes a new one."""
         self.close()
+
+
+def set_direction(port: serial.Serial, options: SerialOptions) -> None:
+    """Let the kernel switch the direction of a port that is asked to; LinkError if it cannot."""
+    try:
+        if options.rs485:
+            port.rs485_mode = RS485Settings(
+                delay_before_tx=options.rs485_delay_before_ms / 1e3,
+                delay_before_rx=options.rs485_delay_after_ms / 1e3,
+            )
+    except (OSError, ValueError) as error:
+        raise _no_rs485(options.port, error) from error
 
 
 def _cannot_open(port: str, error: Exception) -> LinkError:

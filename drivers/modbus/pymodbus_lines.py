@@ -5,8 +5,10 @@ answer; pymodbus' own client accepts answers of another function or length. A ca
 that nothing of an old one can reach a new one.
 """
 
+import contextlib
 import ssl
 import termios
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -18,7 +20,7 @@ from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
 from drivers.line import INBOX_BYTES_MAX, Chunk, Inbox, char_time_s
 from drivers.link import Clock
-from drivers.serial_line import SerialOptions
+from drivers.serial_line import SerialOptions, set_direction
 from drivers.tcp_line import CONNECT_S_MAX, TcpOptions, set_tcp_options
 from twin_wire.errors import LinkError
 
@@ -55,10 +57,13 @@ class AsciiSerialOptions(SerialOptions, frozen=True, kw_only=True, forbid_unknow
 class PymodbusLine:
     """A line on one of pymodbus' transports."""
 
-    def __init__(self, params: CommParams, where: str, clock: Clock, char_s: float = 0.0) -> None:
-        self.char_s = char_s
+    def __init__(
+        self, params: CommParams, where: str, clock: Clock, prepare: Callable[[Any], object] = lambda _: None
+    ) -> None:
+        self.char_s = 0.0
         self.gap_s = 0.0  # neither datagrams, nor records, nor ASCII frames need a silence between them
         self.server_name = ""  # what a certificate has to be for
+        self._prepare = prepare  # takes the opened transport
         self._params = params
         self._where = where
         self._inbox = Inbox(clock)
@@ -82,10 +87,12 @@ class PymodbusLine:
         if not opened or carrier.lost:
             carrier.drop()
             raise LinkError(f"cannot open {self._where}: {carrier.why_not()}", "powered? cable? used by another?")
+        try:
+            self._prepare(carrier.transport)
+        except LinkError:
+            carrier.drop()
+            raise
         self._carrier = carrier
-        connection = carrier.transport.get_extra_info("socket")
-        if connection is not None and self._params.comm_type is CommType.TLS:
-            set_tcp_options(connection)
 
     async def receive(self, until_s: float) -> Chunk:
         """Return what arrives next, a whole datagram on UDP, or NOTHING at `until_s`; LinkError when it is gone."""
@@ -190,7 +197,8 @@ def tls_line(options: TcpOptions, context: ssl.SSLContext, server_name: str, clo
     """Return a TLS connection checked by `context` for `server_name`."""
     params = _params(CommType.TLS, options.host, options.tcp_port)
     params.sslctx, params.timeout_connect = context, options.connect_timeout_s
-    line = PymodbusLine(params, f"tls {options.host}:{options.tcp_port}", clock)
+    where = f"tls {options.host}:{options.tcp_port}"
+    line = PymodbusLine(params, where, clock, lambda transport: set_tcp_options(transport.get_extra_info("socket")))
     line.server_name = server_name
     return line
 
@@ -200,8 +208,15 @@ def ascii_line(options: AsciiSerialOptions, clock: Clock) -> PymodbusLine:
     params = _params(CommType.SERIAL, options.port, 0)
     params.baudrate, params.parity, params.stopbits = options.baud, options.parity, options.stop_bits
     params.bytesize = options.data_bits
-    char_s = char_time_s(options.baud, options.parity, options.stop_bits)
-    return PymodbusLine(params, options.port, clock, char_s)
+    line = PymodbusLine(params, options.port, clock, lambda transport: _prepare_port(transport.sync_serial, options))
+    line.char_s = char_time_s(options.baud, options.parity, options.stop_bits) - (8 - options.data_bits) / options.baud
+    return line
+
+
+def _prepare_port(port: Any, options: AsciiSerialOptions) -> None:
+    set_direction(port, options)
+    with contextlib.suppress(OSError, ValueError):
+        port.set_low_latency_mode(True)
 
 
 def _params(kind: CommType, host: str, port: int) -> CommParams:

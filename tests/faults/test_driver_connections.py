@@ -9,7 +9,7 @@ import pytest
 
 from drivers import check_options, open_link
 from tests.support.modbus_other_peers import self_signed, server_context
-from tests.support.modbus_peer import Device, Fault, TcpPeer
+from tests.support.modbus_peer import Device, Fault, RtuPeer, TcpPeer
 from tests.support.modbus_stand_ins import TWO_GROUPS, modbus_profile, rtu_frame, two_sources
 from tests.support.reading import CLOCK, read, sources_of
 from twin_wire.errors import ConfigError, LinkError
@@ -244,3 +244,19 @@ def test_with_a_slow_device_the_kernel_finds_out_that_packets_vanish() -> None:
     given_up_s, _, connections = through_a_cut_cable(120.0)
     assert given_up_s < 15.0
     assert connections == 2
+
+
+@pytest.mark.parametrize("kind", ["modbus-rtu", "modbus-ascii"])
+def test_a_port_that_cannot_switch_direction_says_what_to_do(kind: str) -> None:
+    async def main() -> None:
+        peer = RtuPeer(Device())
+        more = {"data_bits": 8} if kind == "modbus-ascii" else {}
+        link = await open_link(kind, {"port": peer.path, "rs485": True, **more}, CLOCK)
+        with pytest.raises(LinkError, match="RS-485") as caught:
+            await two_sources(link).sources[0].read(CLOCK.monotonic_s() + 1)
+        assert "rs485 = false" in caught.value.hint
+        assert not link.connected
+        await link.close()
+        peer.close()
+
+    asyncio.run(main())

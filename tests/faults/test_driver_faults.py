@@ -236,19 +236,6 @@ def test_a_port_in_use_by_another_program_is_refused() -> None:
     asyncio.run(main())
 
 
-def test_a_port_that_cannot_switch_direction_says_what_to_do() -> None:
-    async def main() -> None:
-        peer = RtuPeer(Device())
-        link = await open_link("modbus-rtu", {"port": peer.path, "rs485": True}, CLOCK)
-        with pytest.raises(LinkError, match="RS-485") as caught:
-            await two_sources(link).sources[0].read(CLOCK.monotonic_s() + 1)
-        assert "rs485 = false" in caught.value.hint
-        await link.close()
-        peer.close()
-
-    asyncio.run(main())
-
-
 def test_the_predicted_load_of_a_bus_is_what_it_turns_out_to_be() -> None:
     profile = modbus_profile([(f"r{a}", a) for a in (*range(0, 40, 2), 52, 54, 118, 250)], timeout_ms=500)
 
