@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 WATCH_S_MAX = 600.0  # registers are watched so long, then polling goes on even if the installer has left
 WATCH_PERIOD_S = 1.5
+LOOK_AGAIN_S = 5.0
 WATCH_MAX = 60
 EVIDENCE_MAX = 12
 MATCHES_MAX = 5
@@ -162,7 +163,7 @@ class Bench:
 
         async with Probe(target, place.setting, WAIT_S, rtu=place.rtu) as probe:
             working = asyncio.ensure_future(
-                Identifier(probe, place.unit, tell).run(first=place.address, count=min(place.count, SURVEY_REGISTERS))
+                Identifier(probe, place.unit, tell).run(LOOK_AGAIN_S, place.address, min(place.count, SURVEY_REGISTERS))
             )
             job.stop = lambda: _ignore(working.cancel())
             try:

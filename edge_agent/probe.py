@@ -44,9 +44,13 @@ class Probe:
         self._clock = SystemClock()
         self._rtu = bool(target.port) or rtu
         self._line = self._make_line()
-        framing = RtuFraming(echo) if self._rtu else TcpFraming()
-        self._bus = Bus(self._line, framing, self._clock, reconnects=not target.port)
+        self._echo = echo
+        self._bus = self._make_bus()
         self._turnarounds: dict[int, Turnaround] = {}
+
+    def _make_bus(self) -> Bus:
+        framing = RtuFraming(self._echo) if self._rtu else TcpFraming()
+        return Bus(self._line, framing, self._clock, reconnects=not self._target.port)
 
     def _make_line(self) -> Line:
         target, setting = self._target, self._setting
@@ -71,6 +75,13 @@ class Probe:
     async def open(self) -> None:
         """Open the port or connection; LinkError if that fails."""
         await self._line.open()
+
+    async def forget(self) -> None:
+        """Let a failure be over: where no value is used, an answer that comes late does no harm."""
+        await asyncio.sleep(self._wait_s)
+        self._line.take()
+        self._bus = self._make_bus()
+        self._turnarounds.clear()
 
     async def read(self, unit: int, function: int, address: int, count: int) -> Seen:
         """Ask for registers (bits for functions 1 and 2); LinkError only when the port or connection is gone."""

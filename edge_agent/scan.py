@@ -119,7 +119,6 @@ class Scan:
     def _listen(self, port: serial.Serial) -> None:
         """Hear whether somebody talks on the bus: bytes come, whatever the setting, also as garbage."""
         end_s = time.monotonic() + self._plan.listen_s
-        port.reset_input_buffer()
         heard = 0
         while time.monotonic() < end_s and not self._stopped.is_set():
             heard += len(port.read(256))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from drivers import Profile, Stats
+from drivers import Profile
 from edge_agent.claim import Setting, Target
 from edge_agent.config import Config
 from edge_agent.probe import Probe
@@ -16,7 +16,8 @@ from edge_agent.tables import LinkTable
 from twin_wire.errors import LinkError
 
 ASKED = 20  # questions to each device
-WAIT_S = 0.5
+SILENCES_MAX = 5  # in a row: enough
+WAIT_S = 0.3
 SHARE = 0.02  # of answers lost or damaged: below, a line is well
 SYSFS = Path("/sys/class/tty")
 
@@ -105,7 +106,7 @@ def counts_of_state(state: Mapping[str, Any], link: str) -> list[Count]:
     ]  # fmt: skip
 
 
-async def ask_line(config: Config, link: LinkTable) -> list[Count]:
+async def ask_line(config: Config, link: LinkTable, asked: int = ASKED) -> list[Count]:
     """Ask every Modbus device of a serial line some questions of its profile; LinkError if the bus is in use."""
     options = link.options
     target = Target(port=str(options["port"]))
@@ -115,32 +116,31 @@ async def ask_line(config: Config, link: LinkTable) -> list[Count]:
         for device in (d for d in config.devices if d.link == link.id):
             profile = config.profiles[device.profile]
             if profile.protocol == "modbus":
-                counts.append(await _ask_device(probe, device.id, device.unit, profile))
+                counts.append(await _ask_device(probe, device.id, device.unit, profile, asked))
     return counts
 
 
-async def _ask_device(probe: Probe, name: str, unit: int, profile: Profile) -> Count:
+async def _ask_device(probe: Probe, name: str, unit: int, profile: Profile, questions: int) -> Count:
     signal = profile.signals[0]
-    echo, silent = False, 0
-    for number in range(ASKED):
+    echoes = lost = timeouts = wrong = noise_bytes = 0
+    for number in range(questions):
         seen = await probe.read(unit, signal.function, signal.address, signal.count)
-        echo = echo or "only our own request came back" in seen.text
-        silent += seen.code is None
-        if silent == number + 1 >= 5:  # five silences in a row say enough
+        heard = probe.stats[unit].noise_bytes - noise_bytes
+        noise_bytes += heard
+        echoes += "only our own request came back" in seen.text or (
+            seen.code is not None and heard == len(seen.request)
+        )
+        if seen.code is not None:
+            continue
+        lost += 1
+        timeouts += seen.text.endswith(": no answer")
+        wrong += seen.text.endswith("instead")
+        if timeouts == number + 1 >= SILENCES_MAX:
             break
-    stats = probe.stats.get(unit, Stats())
-    damaged, wrong = stats.crc_errors, stats.rejected
-    return Count(
-        name,
-        unit,
-        number + 1,
-        number + 1 - silent,
-        max(0, silent - damaged - wrong),
-        damaged,
-        wrong,
-        stats.noise_bytes,
-        echo,
-    )
+        await probe.forget()
+    asked = number + 1
+    damaged = lost - timeouts - wrong
+    return Count(name, unit, asked, asked - lost, timeouts, damaged, wrong, noise_bytes, echoes > asked / 2)
 
 
 def adapter_latency(port: str) -> Finding | None:

@@ -19,9 +19,7 @@ COMMANDS = (
     Row("scan", "edge_agent.commands.scan", "find the units on a serial bus or TCP address nobody polls"),
     Row("identify", "edge_agent.commands.identify", "find out what instrument a unit is, with the evidence"),
     Row("map", "edge_agent.commands.map", "add an instrument's points to gateway.toml and points.csv"),
-    Row(
-        "record", "edge_agent.commands.record", "write down what is said on a bus another master polls"
-    ),
+    Row("record", "edge_agent.commands.record", "write down what is said on a bus another master polls"),
     Row(
         "kj-points", "edge_agent.commands.kj_points", "lines of points.csv for what a KJ host's definition file defines"
     ),
