@@ -74,7 +74,7 @@ class KjSource:
         if overdue_s:
             self._host.give_back(arrivals)
             self.stats.timeouts += 1
-            hint = str(self.fault) if self.fault else "does the host still write? is the transfer running?"
+            hint = str(self.fault) if self.fault else "does the host still write, and as often as period_s says?"
             raise LinkError(f"{self.group.device}: no {self.kind or 'new'} file for {overdue_s:.0f} s", hint)
         if self._fault_name:
             count = float(self._host.count_of(self._fault_name))
