@@ -12,7 +12,6 @@ from drivers.modbus.pdu import Function, Read, data_bytes
 from drivers.modbus.tap_doubt import Ask, Order, UnitMemory
 from drivers.modbus.tap_frames import Expected, Frame, Junk, Splitter
 
-ANSWER_S_MAX = 180.0  # the slowest instrument known takes 120 s
 CONFIRM_S = 0.03  # a silence after an answer that says as much as a whole frame
 POLLS_MAX = 1024  # different questions; more are counted, not remembered
 WRITES_MAX = 256
@@ -257,7 +256,7 @@ class Tap:
             self._untied(unit, "late")
         elif not (ask.clean and frame.clean):
             self._untied(unit, "unclean")
-        elif turnaround_s > ANSWER_S_MAX:
+        elif not quick and turnaround_s > memory.slow_s(self._char_s, self._gap_s):
             self._untied(unit, "slow")
         else:
             data = b"" if code else frame.data[3:-2]

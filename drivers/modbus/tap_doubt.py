@@ -20,6 +20,7 @@ OPEN_MAX = 8
 ANSWERS_TO_TRUST, ANSWERS_KEPT = 3, 16
 ROUND_CHARS = 13  # the shortest answer (5) and a question (8): what must at least be missed for a wrong pair
 TURNS = 1.8  # of two turnarounds, of the quicker quarter: the very shortest are a program's that read late
+SLOW_TURNS = 3.0
 STREAK, STREAK_MAX = 3, 8
 AS_USUAL, PACE_WEIGHT = 1.5, 0.2
 
@@ -103,9 +104,18 @@ class UnitMemory:
 
     def quick_s(self, char_s: float, gap_s: float) -> float:
         """Return the turnaround below which no answer and question can have been missed in between."""
-        known = len(self._turnarounds) >= ANSWERS_TO_TRUST
-        usual_s = sorted(self._turnarounds)[len(self._turnarounds) // 4] if known else 0.0
-        return ROUND_CHARS * char_s + gap_s + TURNS * usual_s
+        return ROUND_CHARS * char_s + gap_s + TURNS * self._usual_s(0.25)
+
+    def slow_s(self, char_s: float, gap_s: float) -> float:
+        """Return the turnaround above which an answer is not like this unit, whatever else speaks for it."""
+        usual_s = self._usual_s(0.5)
+        return ROUND_CHARS * char_s + gap_s + SLOW_TURNS * usual_s if usual_s else 0.0
+
+    def _usual_s(self, share: float) -> float:
+        """Return what so many of its turnarounds are below, 0 if too few are known."""
+        if len(self._turnarounds) < ANSWERS_TO_TRUST:
+            return 0.0
+        return sorted(self._turnarounds)[int(len(self._turnarounds) * share)]
 
     def _shorten(self, now_s: float) -> None:
         if len(self.open) > OPEN_MAX:
