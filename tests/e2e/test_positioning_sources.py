@@ -10,12 +10,14 @@ import pytest
 
 import drivers
 from drivers import Arrival, Geodetic, Link, Positions, Ranges, Sightings, Source
+from drivers.linktrack_frames import Stream
 from edge_agent.clock import SystemClock
 from edge_agent.config import Config, load_config
 from edge_agent.manifest import build_manifest
 from edge_agent.position.locator import Locator
 from hardware_sim.ble import name_of
 from hardware_sim.devices import Floor
+from hardware_sim.linktrack import Tag, node2, tag0
 from hardware_sim.nmea import truck
 from hardware_sim.plan import Anchor, place_of
 from hardware_sim.rfid import epc_of
@@ -207,6 +209,15 @@ def test_the_gateway_places_every_tag_where_it_is(config: Config, heard: dict[st
     assert {f"tag-{person.tag}" for person in PEOPLE} <= placed.keys()
     assert {name_of(TAG), name_of(18), epc_of(TAG).hex().upper(), epc_of(18).hex().upper()} <= placed.keys()
     assert max(placed.values()) < 4.5, "further off than the spread it gives allows"
+
+
+def test_frames_of_a_tag_and_of_an_anchor_say_what_they_were_made_from() -> None:
+    tag, anchor = tag0(Tag(7, (0.0, 250.123, 0.0, 1.5)), 5, volts=3.65), node2(3, [(11, 40.0), (12, 0.25)], 5)
+    own, others = Stream().feed(tag + anchor, 0.0)
+    assert own.ranges.tolist() == [[7, 1, 250_123], [7, 3, 1500]]
+    assert (own.voltage_mv, own.tags) == (3650, 1)
+    assert others.ranges.tolist() == [[11, 3, 40_000], [12, 3, 250]]
+    assert (others.voltage_mv, others.tags) == (12_000, 2)
 
 
 def test_the_demo_mine_with_every_source_is_a_configuration_without_a_fault(tmp_path: Path) -> None:
