@@ -32,6 +32,12 @@ class RunningAgent:
             found: dict[str, Any] = await response.json()
             return found
 
+    async def job(self) -> dict[str, Any]:
+        """Return the newest job on a bus."""
+        async with self._session.get("/api/job") as response:
+            found: dict[str, Any] = await response.json()
+            return found
+
     async def order(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Give an order; ConfigError with its faults if the agent refuses it."""
         token = (await self.state())["csrf"]
