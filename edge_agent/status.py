@@ -108,11 +108,11 @@ def _points(agent: "Agent", source: Source) -> list[dict[str, Any]]:
     rows = []
     for column, name in enumerate(source.group.points):
         row = _point(agent, name, specs[name].row.name, specs[name].signal.unit, block, column)
-        rows.append(row | {"word": _word(specs[name].signal, row["value"])})
+        rows.append(row | {"word": word_of(specs[name].signal, row["value"])})
     return rows
 
 
-def _word(signal: Signal, value: float | None) -> str:
+def word_of(signal: Signal, value: float | None) -> str:
     """Return what the profile calls a number of an enumeration, "" if it has no word for it."""
     return "" if value is None or value != int(value) else signal.words.get(str(int(value)), "")
 

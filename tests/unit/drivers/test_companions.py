@@ -87,7 +87,10 @@ def test_the_age_of_the_data_is_known_or_doubted(
     unit: str, decimals: int, number: float, age_us: int, quality: Quality
 ) -> None:
     aged = watching(
-        Companion(signal="status", of=("gas",), age=True, stale_s=3600), quantity="data_age", unit=unit, decimals=decimals
+        Companion(signal="status", of=("gas",), age=True, stale_s=3600),
+        quantity="data_age",
+        unit=unit,
+        decimals=decimals,
     )
     _, got, age = judged(aged, [5.0, number])
     assert (age.age_us, got) == (age_us, quality)
