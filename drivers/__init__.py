@@ -8,7 +8,8 @@ to LinkError and DeviceError. It only ever reads: of Modbus, functions 1 to 4 an
         blocks = await source.read(clock.monotonic_s() + 1.0)
 
 To add a driver: one module with `check_options(options)` and `async open_link(options, clock) -> Link`, one row in
-DRIVERS, a device in `hardware_sim`, and its case in `tests/contract/test_drivers.py`. To add an instrument: one file in
+DRIVERS, a device in `hardware_sim`, and its case in `tests/contract/test_drivers.py`. In a package of your own:
+`plugins.py` and `hardware_sim/TUTORIAL.md`. To add an instrument: one file in
 `profiles/`, every number with its document and page.
 """
 
@@ -35,6 +36,7 @@ from drivers.link import (
     Stats,
     poll_groups,
 )
+from drivers.plugins import load_plugin, plugin_kinds
 from drivers.profile import Profile, Signal, load_profile, profile_names
 from drivers.refusal import Refusal, meaning
 from twin_wire.errors import ConfigError
@@ -61,6 +63,7 @@ __all__ = [
     "Source",
     "Stats",
     "check_options",
+    "kinds",
     "load_profile",
     "meaning",
     "open_link",
@@ -86,6 +89,11 @@ DRIVERS = {
 }
 
 
+def kinds() -> tuple[str, ...]:
+    """Return every kind of link there is: ours, and those of installed packages."""
+    return (*DRIVERS, *(kind for kind in plugin_kinds() if kind not in DRIVERS))
+
+
 def check_options(kind: str, options: Mapping[str, object]) -> str:
     """Return the link's address (two links may not share one) if `options` are usable; ConfigError, all faults."""
     check: Callable[[Mapping[str, object]], str] = _attribute(kind, "check_options")
@@ -101,7 +109,10 @@ async def open_link(kind: str, options: Mapping[str, object], clock: Clock) -> L
 def _attribute(kind: str, name: str) -> Any:
     path = DRIVERS.get(kind)
     if path is None:
-        raise ConfigError(f"no driver {kind!r}", f"known: {', '.join(DRIVERS)}", (("kind", f"no driver {kind!r}"),))
+        plugin = load_plugin(kind)
+        if plugin is None:
+            raise ConfigError(f"no driver {kind!r}", f"known: {', '.join(kinds())}", (("kind", f"no driver {kind!r}"),))
+        return getattr(plugin, name)
     try:
         module = importlib.import_module(path)
     except ModuleNotFoundError as error:

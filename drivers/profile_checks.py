@@ -5,7 +5,18 @@ from itertools import pairwise
 
 from drivers.line_pattern import line_faults
 from drivers.options import Faults
-from drivers.profile_schema import BITS, DECIMALS_MAX, Companion, Modbus, Profile, Signal, Text, Verify
+from drivers.plugins import plugin_kinds
+from drivers.profile_schema import (
+    BITS,
+    DECIMALS_MAX,
+    PROTOCOLS,
+    Companion,
+    Modbus,
+    Profile,
+    Signal,
+    Text,
+    Verify,
+)
 from twin_wire.ids import is_id
 from twin_wire.quantity import UNITS, fits
 
@@ -18,6 +29,8 @@ def profile_faults(profile: Profile) -> Faults:
     found: Faults = []
     if not is_id(profile.id):
         found.append(("profile.id", "not an identifier"))
+    if profile.protocol not in PROTOCOLS and profile.protocol not in plugin_kinds():
+        found.append(("profile.protocol", f"{profile.protocol!r} is none of {', '.join(PROTOCOLS)}"))
     seen: set[str] = set()
     for place, signal in enumerate(profile.signals):
         if signal.id in seen:

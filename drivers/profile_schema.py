@@ -20,6 +20,7 @@ Word = Literal[
     "DEVICE_FAULT",
 ]  # fmt: skip
 
+PROTOCOLS = ("modbus", "linktrack", "dwm1001", "ble-hci", "rfid", "nmea", "ascii-line", "kj-file")
 DECIMALS_MAX = 9  # what the wire can pack
 BITS = {
     "bool": 1, "i16": 16, "u16": 16, "i32": 32, "u32": 32, "i64": 64, "u64": 64, "f32": 32, "f64": 64,
@@ -45,7 +46,7 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     vendor: str
     model: str
-    protocol: Literal["modbus", "linktrack", "dwm1001", "ble-hci", "rfid", "nmea", "ascii-line", "kj-file"]
+    protocol: str  # one of PROTOCOLS, or a kind that an installed package offers
     rung: Literal["documented", "simulated", "interop", "bench", "field"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 import drivers
-from drivers import DRIVERS, DeviceOptions, Group, PointOptions, Profile, poll_groups, profile_names
+from drivers import DeviceOptions, Group, PointOptions, Profile, poll_groups, profile_names
 from edge_agent.site import Point, Site, check_anchors, read_file, read_site, read_site_points
 from edge_agent.tables import (
     AnchorTable,
@@ -163,8 +163,8 @@ def _links(tables: object, faults: Faults) -> list[LinkTable]:
     taken: dict[str, str] = {}
     for place, link in links:
         path = f"link[{place}]"
-        if link.kind not in DRIVERS:
-            faults.append((f"{path}.kind", f"{link.kind!r} is not a kind of link{nearest(link.kind, DRIVERS)}"))
+        if link.kind not in drivers.kinds():
+            faults.append((f"{path}.kind", f"{link.kind!r} is not a kind of link{nearest(link.kind, drivers.kinds())}"))
             continue
         try:
             address = drivers.check_options(link.kind, link.options)

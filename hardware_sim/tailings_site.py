@@ -93,7 +93,7 @@ def _weather() -> list[DevicePlan]:
             "crest-1",
             20.0,
             sensor=sensor,
-        )  # fmt: skip
+        )
         for what, name, sensor in (
             ("temperature", "气温", Sensor(t90_s=30.0, noise=0.05)),
             ("humidity", "湿度", Sensor(t90_s=30.0, noise=0.4)),
