@@ -24,9 +24,10 @@ from twin_server.sites import Sites
 from twin_server.store import Store, open_store
 from twin_server.verify import Report, verify
 from twin_server.vouchers import extend_voucher, issue_voucher
+from twin_server.witness import Witness, run_witness
 from twin_wire.errors import ConfigError, Error
 from twin_wire.keys import kid_text
-from twin_wire.note import parse_vkey
+from twin_wire.note import parse_vkey, parse_witness
 
 FAULTS_SHOWN = 200
 log = logging.getLogger(__name__)
@@ -71,6 +72,13 @@ async def _opened(config: Config) -> AsyncIterator[tuple[Store, Ledger]]:
 
 def _serve(options: argparse.Namespace) -> None:
     serve(_config(options), lambda url: print(f"twin-server listens on {url}", flush=True))
+
+
+def _witness(options: argparse.Namespace) -> None:
+    witness = Witness(Path(options.state), options.name, options.log)
+    print(f"witness {witness.vkey}\nlistens on http://{options.listen}", flush=True)
+    print("Hand this key to whoever verifies; the log's owner puts both into server.toml.", file=sys.stderr)
+    asyncio.run(run_witness(witness, options.listen))
 
 
 def _enterprises_add(options: argparse.Namespace) -> None:
@@ -252,7 +260,17 @@ def _verify(options: argparse.Namespace) -> int:
         if not quiet:
             print(f"\r{origin}: {done} of {size} entries", end="" if done < size else "\n", file=sys.stderr, flush=True)
 
-    run = verify(options.target, options.enterprise or "", token, options.vkey, not options.no_bodies, progress)
+    for text in options.witness or ():
+        parse_witness(text)
+    run = verify(
+        options.target,
+        options.enterprise or "",
+        token,
+        options.vkey,
+        not options.no_bodies,
+        progress,
+        options.witness or (),
+    )
     reports = asyncio.run(run)
     if options.json:
         print(msgspec.json.encode([report.as_json() for report in reports]).decode())
@@ -279,6 +297,8 @@ def _print_report(report: Report) -> None:
         print(f"  late: gateway {gateway} batch {epoch}/{seq}")
     for gateway, epoch, first, last in report.suspect:
         print(f"  suspect: gateway {gateway} epoch {epoch}, its entries {first} to {last}: the key was revoked later")
+    for size, time_s, name in report.witnessed[-1:]:
+        print(f"  entries below {size} existed by {_time(time_s * 1_000_000)}, says the witness {name}")
     print("  records unaltered since sealing" if not report.faults else f"  {len(report.faults)} faults")
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from aiohttp import web
 
-from twin_server import metrics, pages, routes_evidence, routes_gateway, routes_log, routes_session, timekeeper
+from twin_server import cosign, metrics, pages, routes_evidence, routes_gateway, routes_log, routes_session, timekeeper
 from twin_server.access import Access
 from twin_server.attempts import Pace
 from twin_server.config import Config
@@ -57,6 +57,8 @@ def make_app(config: Config, clock: Clock = wall_clock) -> web.Application:
     app[FAILED] = asyncio.Event()
     app.cleanup_ctx.append(_lifetime)
     app.cleanup_ctx.append(timekeeper.lifetime)
+    if config.witness:
+        app.cleanup_ctx.append(cosign.lifetime)
     app.on_response_prepare.append(_secure)
     for part in (metrics, routes_session, routes_gateway, routes_log, routes_evidence):
         part.add_routes(app)

@@ -14,7 +14,7 @@ from twin_server.tree import Tree
 from twin_wire.errors import FormatError, ProofError
 from twin_wire.keys import PublicKey, kid_text
 from twin_wire.merkle import leaf_hash
-from twin_wire.note import vkey
+from twin_wire.note import checkpoint_text, read_cosignatures, vkey
 from twin_wire.receipt import verify_receipt
 from twin_wire.records import decode_record
 from twin_wire.statement import ZERO_HASH, Statement, check, check_successor, read, statement_hash
@@ -65,11 +65,17 @@ class Auditor:
     """
 
     def __init__(
-        self, origin: str, log_public: PublicKey, signatures: Executor, runs: Sequence[Run] | None = None
+        self,
+        origin: str,
+        log_public: PublicKey,
+        signatures: Executor,
+        runs: Sequence[Run] | None = None,
+        witnesses: Sequence[str] = (),
     ) -> None:
         self.origin = origin
         self.whole = runs is None
         self._runs = runs or ()
+        self._witnesses = tuple(witnesses)
         self.faults: list[Fault] = []
         self.counts = dict.fromkeys(("entries", "bodies", "signatures", "receipts", "late", "given_up", "notes"), 0)
         self.simulated = False
@@ -83,6 +89,7 @@ class Auditor:
         self._held: tuple[int, Statement] | None = None  # until the next entry says whether it is disputed
         self._gaps: dict[tuple[str, int], list[tuple[int, int]]] = {}
         self._revoked: dict[tuple[str, int], int] = {}  # the entry that says so
+        self.witnessed: list[tuple[int, int, str]] = []  # entries below the size existed by the time in s, says who
         self.suspect: list[tuple[str, int, int, int]] = []  # gateway, epoch, first and last entry
         self._given_up: list[tuple[int, Statement]] = []
         self._ends_ms: dict[int, tuple[str, int, int, int]] = {}  # data entries without a time of receipt yet
@@ -168,7 +175,7 @@ class Auditor:
         if sha256(seen.body).digest() != statement.digest:
             self._fault("altered", seen.index, statement, "the body is not the one that was signed")
             return
-        if statement.kind in ("gap", "clock", "genesis", "revoke"):
+        if statement.kind in ("gap", "clock", "genesis", "revoke", "witness"):
             self._note(seen.index, statement, seen.body)
         elif statement.kind == "data":
             chain = statement.chain
@@ -185,6 +192,8 @@ class Auditor:
             self.simulated = record.get("simulated") is True
             if index or record.get("log_vkey") != vkey(self.origin, self._log_public):
                 self._fault("key", index, statement, "the genesis entry names another key, or is not the first entry")
+        elif statement.kind == "witness":
+            self._witness(index, statement, record)
         elif statement.kind == "revoke":
             self._revoke(index, statement, record)
         elif statement.kind == "gap":
@@ -194,6 +203,20 @@ class Auditor:
                 said += [(r[0], r[1]) for r in ranges if isinstance(r, list) and _is_range(r)]
         elif statement.subject == self.origin:
             self._receive_times(record)
+
+    def _witness(self, index: int, statement: Statement, record: dict[str, object]) -> None:
+        size, root, lines = record.get("size"), record.get("root"), record.get("lines")
+        if not isinstance(size, int) or not isinstance(root, bytes) or not isinstance(lines, list):
+            return self._fault("form", index, statement, "witness record without a head")
+        try:
+            note = f"{checkpoint_text(self.origin, size, root)}\n" + "".join(f"{line}\n" for line in lines)
+            found = read_cosignatures(note, self._witnesses)
+        except FormatError as fault:
+            return self._fault("witness", index, statement, str(fault))
+        if self.whole and (size > index or self.root_at(size) != root):
+            return self._fault("witness", index, statement, f"witnesses signed a log of {size} that is not this one")
+        self.witnessed += [(size, each.time_s, each.name) for each in found]
+        return None
 
     def _revoke(self, index: int, statement: Statement, record: dict[str, object]) -> None:
         gateway, epoch, first = record.get("gateway"), record.get("epoch"), record.get("suspect_from")

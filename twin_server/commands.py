@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     _users(verbs, common)
     _tokens(verbs, common)
     _verify(verbs)
+    _witness(verbs)
     _export(verbs, common)
     return top
 
@@ -141,8 +142,17 @@ def _verify(verbs: Verbs) -> None:
     _enterprise_option(made, required=False)
     made.add_argument("--token-file", metavar="FILE", help="a token for the server (first line)")
     made.add_argument("--vkey", default="", help="the log's key as you were given it by another way")
+    made.add_argument("--witness", metavar="VKEY", action="append", help="a witness's key: by when entries existed")
     made.add_argument("--no-bodies", action="store_true", help="with a URL: check statements and tree alone")
     made.add_argument("--json", action="store_true", help="print counts and faults as JSON")
+
+
+def _witness(verbs: Verbs) -> None:
+    made = _add(verbs, "witness", "witness", "cosign logs that only ever grow (C2SP); a regulator runs it")
+    made.add_argument("--state", metavar="DIR", default="witness", help="its key and the heads it has seen")
+    made.add_argument("--name", required=True, help="its name in signatures, such as witness.example/1")
+    made.add_argument("--log", metavar="VKEY", action="append", required=True, help="a log's key; several times")
+    made.add_argument("--listen", metavar="ADDRESS:PORT", default="127.0.0.1:8450", help="TLS is a proxy's work")
 
 
 def _export(verbs: Verbs, common: Common) -> None:

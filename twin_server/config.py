@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from twin_wire.errors import ConfigError
+from twin_wire.errors import ConfigError, FormatError
+from twin_wire.note import parse_witness
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -16,6 +17,13 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     certificate: str = ""
     key: str = ""
+
+
+class WitnessTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[witness]]`: somebody else's witness that every log asks to cosign its heads."""
+
+    url: str  # without /add-checkpoint
+    vkey: str  # its verifier key, as it was given by another way
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +47,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     behind_proxy: bool = False  # a proxy on this machine or network does TLS; trust its X-Forwarded-* headers
     tls: Tls = Tls()
     limits: Limits = Limits()
+    witness: tuple[WitnessTable, ...] = ()
 
     @property
     def host(self) -> str:
@@ -119,6 +128,13 @@ def _faults(config: Config) -> list[tuple[str, str]]:
     ):
         if not low <= getattr(config.limits, name) <= high:
             found.append((f"$.limits.{name}", f"not within {low} to {high}"))
+    for place, each in enumerate(config.witness):
+        if not each.url.startswith(("http://", "https://")):
+            found.append((f"$.witness[{place}].url", "not an http or https URL"))
+        try:
+            parse_witness(each.vkey)
+        except FormatError as fault:
+            found.append((f"$.witness[{place}].vkey", str(fault)))
     if not 1 <= config.limits.verify_threads <= 64:
         found.append(("$.limits.verify_threads", "not within 1 to 64"))
     return found

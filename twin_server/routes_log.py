@@ -6,6 +6,7 @@ from aiohttp import web
 
 from twin_server import proofs
 from twin_server.context import ACCESS, LEDGER, STORE
+from twin_server.cosign import COSIGNED
 from twin_server.params import answer
 from twin_server.problem import not_found
 from twin_wire.errors import FormatError
@@ -18,6 +19,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 def add_routes(app: web.Application) -> None:
     """Add the log's routes."""
     app.router.add_get("/log/{e}/checkpoint", _checkpoint)
+    app.router.add_get("/log/{e}/cosigned", _cosigned)
     app.router.add_get("/log/{e}/keys", _keys)
     app.router.add_get("/log/{e}/body/{digest}", _body)
     app.router.add_get("/log/{e}/tile/{path:.+}", _tile)
@@ -27,6 +29,14 @@ async def _checkpoint(request: web.Request) -> web.Response:
     enterprise = await request.app[ACCESS].enterprise(request)
     log = await request.app[LEDGER].open(enterprise)
     return web.Response(text=log.note(), content_type="text/plain", headers={"Cache-Control": "no-store"})
+
+
+async def _cosigned(request: web.Request) -> web.Response:
+    enterprise = await request.app[ACCESS].enterprise(request)
+    note = await request.app[STORE].note(enterprise, COSIGNED)
+    if note is None:
+        raise not_found()
+    return web.Response(body=note, content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
 async def _tile(request: web.Request) -> web.Response:

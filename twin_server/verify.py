@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -34,6 +34,7 @@ class Report(NamedTuple):
     faults: list[Fault]
     late: list[tuple[str, int, int]]
     suspect: list[tuple[str, int, int, int]]  # gateway, epoch, entries of a key that was revoked later
+    witnessed: list[tuple[int, int, str]]  # entries below this size existed by this time (s), says this witness
 
     def as_json(self) -> dict[str, object]:
         """Return counts and faults for programs."""
@@ -47,6 +48,7 @@ class Report(NamedTuple):
             "faults": [fault._asdict() for fault in self.faults],
             "late": [{"gateway": g, "epoch": e, "seq": s} for g, e, s in self.late],
             "suspect": [{"gateway": g, "epoch": e, "first": a, "last": b} for g, e, a, b in self.suspect],
+            "witnessed": [{"size": s, "time_s": t, "witness": w} for s, t, w in self.witnessed],
         }
 
 
@@ -66,20 +68,26 @@ class Source(Protocol):
 
 
 async def verify(
-    target: str, enterprise: str, token: str, pinned_vkey: str, bodies: bool, progress: Progress
+    target: str,
+    enterprise: str,
+    token: str,
+    pinned_vkey: str,
+    bodies: bool,
+    progress: Progress,
+    witnesses: Sequence[str] = (),
 ) -> list[Report]:
     """Check every log of the target, or one; ConfigError, UplinkError or StoreError when it cannot be read at all."""
     if target.startswith(("http://", "https://")):
-        return await _verify_server(target, enterprise, token, pinned_vkey, bodies, progress)
+        return await _verify_server(target, enterprise, token, pinned_vkey, bodies, progress, witnesses)
     kind, path = await asyncio.to_thread(_kind, target)
     if kind == "zip":
-        return [await audit(ZipSource(path), pinned_vkey, progress)]
+        return [await audit(ZipSource(path), pinned_vkey, progress, witnesses)]
     store = open_store(f"sqlite:{target}")
     try:
         rows = [row for row in await store.enterprises() if enterprise in ("", row.id)]
         if not rows:
             raise ConfigError(f"no enterprise {enterprise!r} in {target}")
-        return [await audit(FolderSource(store, row), pinned_vkey, progress) for row in rows]
+        return [await audit(FolderSource(store, row), pinned_vkey, progress, witnesses) for row in rows]
     finally:
         await store.close()
 
@@ -93,11 +101,11 @@ def _kind(target: str) -> tuple[str, Path]:
     raise ConfigError(f"{target} is no server's URL, no data folder and no evidence.zip")
 
 
-async def audit(source: Source, pinned_vkey: str, progress: Progress) -> Report:
+async def audit(source: Source, pinned_vkey: str, progress: Progress, witnesses: Sequence[str] = ()) -> Report:
     """Check one log to its end."""
     origin, public = parse_vkey(source.vkey)
     with ThreadPoolExecutor(THREADS, "verify") as signatures:
-        auditor = Auditor(origin, public, signatures, source.runs)
+        auditor = Auditor(origin, public, signatures, source.runs, witnesses)
         if pinned_vkey and pinned_vkey != source.vkey:
             auditor.faults.append(Fault("key", -1, origin, 0, 0, f"the log's key is {source.vkey}, not the one given"))
         done = 0
@@ -108,12 +116,18 @@ async def audit(source: Source, pinned_vkey: str, progress: Progress) -> Report:
         auditor.finish()
         await source.check_heads(auditor)
     faults = sorted(auditor.faults, key=lambda fault: (fault.index, fault.gateway, fault.epoch, fault.seq))
-    found = auditor.late, auditor.suspect
+    found = auditor.late, auditor.suspect, auditor.witnessed
     return Report(source.enterprise, origin, source.size, auditor.simulated, auditor.counts, faults, *found)
 
 
 async def _verify_server(
-    url: str, enterprise: str, token: str, pinned_vkey: str, bodies: bool, progress: Progress
+    url: str,
+    enterprise: str,
+    token: str,
+    pinned_vkey: str,
+    bodies: bool,
+    progress: Progress,
+    witnesses: Sequence[str],
 ) -> list[Report]:
     url = url.rstrip("/")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -126,7 +140,7 @@ async def _verify_server(
         for name in names:
             keys = await _get_json(session, f"{url}/log/{name}/keys")
             source = ServerSource(session, url, name, str(keys["log_vkey"]), bodies)
-            reports.append(await audit(source, pinned_vkey, progress))
+            reports.append(await audit(source, pinned_vkey, progress, witnesses))
         return reports
 
 

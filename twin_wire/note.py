@@ -1,4 +1,4 @@
-"""Signed notes and checkpoints of C2SP (signed-note, tlog-checkpoint): the log's size and root in a text."""
+"""Signed notes, checkpoints and cosignatures of C2SP (signed-note, tlog-checkpoint, tlog-cosignature version 1)."""
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
@@ -15,7 +15,9 @@ NOTE_BYTES_MAX = 65_536
 SIGNATURES_MAX = 64
 HASH_BYTES = 32
 
-_ED25519 = b"\x01"  # signature type in the key id; other types belong to witnesses
+_ED25519 = b"\x01"  # signature type in the key id
+_COSIGNATURE = b"\x04"  # of a witness, Ed25519 with a time; other types are passed over
+_TIME_BYTES = 8
 _ID_BYTES = 4
 _DASH = "\u2014"
 
@@ -65,12 +67,60 @@ def read_checkpoint(note_text: bytes | str, vkeys: Iterable[str]) -> Checkpoint:
     lines = text.split("\n")
     if len(lines) != 4:  # three lines and the end; we never write extension lines, and cosigners vouch for none
         raise FormatError("checkpoint is not three lines")
-    origin, size, root = lines[0], _decimal(lines[1]), _unbase64(lines[2])
+    origin, size, root = lines[0], _decimal(lines[1]), unbase64(lines[2])
     if len(root) != HASH_BYTES:
         raise FormatError("checkpoint root is not 32 bytes")
     if origin not in names:
         raise ProofError(f"checkpoint of {origin!r} is not signed by that log")
     return Checkpoint(origin, size, root)
+
+
+class Cosignature(NamedTuple):
+    """A witness's word: it saw this checkpoint continue the one before, at this time (its clock, s since 1970)."""
+
+    name: str
+    time_s: int
+
+
+def cosign(note: bytes | str, name: str, key: SigningKey, time_s: int) -> str:
+    """Return the signature line of a witness over a checkpoint's text; the note's own lines are not judged here."""
+    text, _ = _split_note(note)
+    signed = key.sign(_cosigned(text, time_s))
+    blob = _note_key_id(name, key.public, _COSIGNATURE) + time_s.to_bytes(_TIME_BYTES, "big") + signed
+    return f"{_DASH} {name} {_base64(blob)}\n"
+
+
+def read_cosignatures(note: bytes | str, witnesses: Iterable[str]) -> list[Cosignature]:
+    """Return the cosignatures by the given witnesses' verifier keys; ProofError if a line of one of them is wrong."""
+    text, lines = _split_note(note)
+    known = {}
+    for name, public in map(parse_witness, witnesses):
+        known[name, _note_key_id(name, public, _COSIGNATURE)] = public
+    found: list[Cosignature] = []
+    for name, blob in lines:
+        key = known.get((name, blob[:_ID_BYTES]))
+        if key is None:
+            continue
+        time_s = int.from_bytes(blob[_ID_BYTES : _ID_BYTES + _TIME_BYTES], "big")
+        if time_s > INTEGER_MAX:
+            raise FormatError("time of a cosignature out of its limits")
+        key.verify(blob[_ID_BYTES + _TIME_BYTES :], _cosigned(text, time_s))
+        found.append(Cosignature(name, time_s))
+    return found
+
+
+def _cosigned(text: str, time_s: int) -> bytes:
+    return f"cosignature/v1\ntime {time_s}\n{text}".encode()
+
+
+def witness_vkey(name: str, public: PublicKey) -> str:
+    """Return the verifier key of a witness: `name+id+base64` with the type of cosignatures."""
+    return f"{name}+{_note_key_id(name, public, _COSIGNATURE).hex()}+{_base64(_COSIGNATURE + public.raw)}"
+
+
+def parse_witness(text: str) -> tuple[str, PublicKey]:
+    """Read a witness's verifier key; FormatError, or ProofError when its id or key is not sound."""
+    return _parse(text, _COSIGNATURE)
 
 
 def vkey(name: str, public: PublicKey) -> str:
@@ -81,24 +131,28 @@ def vkey(name: str, public: PublicKey) -> str:
 @lru_cache(maxsize=256)
 def parse_vkey(text: str) -> tuple[str, PublicKey]:
     """Read a verifier key of type Ed25519; FormatError, or ProofError when its id or key is not sound."""
+    return _parse(text, _ED25519)
+
+
+def _parse(text: str, kind: bytes) -> tuple[str, PublicKey]:
     parts = text.split("+", 2)
     if len(parts) != 3:
         raise FormatError("verifier key is not name+id+key")
     name, id_text, key_text = parts
-    raw = _unbase64(key_text)
-    if raw[:1] != _ED25519:
-        raise FormatError("verifier key is not of type Ed25519")
+    raw = unbase64(key_text)
+    if raw[:1] != kind:
+        raise FormatError(f"verifier key is not of type {kind.hex()}", "a log's key is of type 01, a witness's of 04")
     public = PublicKey(raw[1:])
-    if _note_key_id(name, public).hex() != id_text:
+    if _note_key_id(name, public, kind).hex() != id_text:
         raise ProofError("verifier key's id does not belong to it")
     return name, public
 
 
 @lru_cache(maxsize=256)
-def _note_key_id(name: str, public: PublicKey) -> bytes:
+def _note_key_id(name: str, public: PublicKey, kind: bytes = _ED25519) -> bytes:
     if not is_name(name):
         raise FormatError("name of a note's key is empty, too long, or holds a space or plus")
-    return sha256(name.encode() + b"\n" + _ED25519 + public.raw).digest()[:_ID_BYTES]
+    return sha256(name.encode() + b"\n" + kind + public.raw).digest()[:_ID_BYTES]
 
 
 def _split_note(data: bytes | str) -> tuple[str, list[tuple[str, bytes]]]:
@@ -122,7 +176,7 @@ def _signature_line(line: str) -> tuple[str, bytes]:
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != _DASH or not is_name(parts[1]):
         raise FormatError("malformed signature line in a note")
-    blob = _unbase64(parts[2])
+    blob = unbase64(parts[2])
     if len(blob) <= _ID_BYTES:
         raise FormatError("signature line of a note is too short")
     return parts[1], blob
@@ -145,7 +199,8 @@ def _base64(data: bytes) -> str:
     return b64encode(data).decode()
 
 
-def _unbase64(text: str) -> bytes:
+def unbase64(text: str) -> bytes:
+    """Return the bytes of standard base64 in its one canonical form; FormatError otherwise."""
     try:
         data = b64decode(text, validate=True)
     except (Base64Error, ValueError):

@@ -43,6 +43,7 @@ KINDS = (
     "acknowledgement",
     "access",
     "mark",
+    "witness",
     "commissioning",
 )
 MEDIA_TYPE = "application/vnd.minetwin."
