@@ -54,6 +54,7 @@ class _Scan:
         self.answers: list[Answered] = []
         self.read: list[tuple[int, ...]] = []  # columns that have a value
         self.refused: list[tuple[int, ...]] = []  # columns the device refused
+        self.split = False  # whether a request was asked again in halves: what belongs together came apart
 
 
 class ModbusSource:
@@ -177,6 +178,7 @@ class ModbusSource:
 
     async def _fetch_halves(self, part: Part, scan: _Scan, deadline_s: float) -> bool:
         """Ask again for each half of a refused request: the hole between two halves that both work is found."""
+        scan.split = True
         left, right = self._split(part)
         cut = (int(right.request.function), right.request.address)
         self.learned.try_cut(*cut)  # a scan that is cut off here goes on from here next time
@@ -293,7 +295,7 @@ class ModbusSource:
             lost[[column for columns in scan.read for column in columns]] = Quality.GOOD
             quality[lost != Quality.GOOD, 0] = lost[lost != Quality.GOOD]
             value[lost != Quality.GOOD] = np.nan
-        self._scales.check(value, quality, self._apart)
+        self._scales.check(value, quality, self._scales.pairs if scan.split else self._apart)
         begin_s, end_s = scan.answers[0].sent_s, max(answer.first_s for answer in scan.answers)
         middle_s = (begin_s + end_s) / 2
         self._half_width_us = round((end_s - begin_s) * 5e5) + TICK_US // 2

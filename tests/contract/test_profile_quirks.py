@@ -83,6 +83,19 @@ def test_a_scale_too_far_away_is_believed_only_while_it_stands(tmp_path: Path) -
     with_device(tmp_path, text, check)
 
 
+def test_a_hole_between_a_value_and_its_scale_is_found_and_nothing_is_believed_meanwhile(tmp_path: Path) -> None:
+    text = 'unmapped = "exception"\n' + row("a", 0, 'exponent = "scale"\n') + row("scale", 10, 'type = "i16"')
+
+    async def check(bench: Bench) -> None:
+        bench.registers.show("a", 7.0)
+        qualities = [(await bench.read())["a"].quality for _ in range(3)]
+        assert qualities == [Quality.UNCERTAIN, Quality.GOOD, Quality.GOOD]
+        assert requests(bench) == [(0, 1), (10, 1)]
+        assert bench.sources[0].stats.exceptions == 1
+
+    with_device(tmp_path, text, check)
+
+
 def test_one_signal_a_request_where_the_device_wants_singles(tmp_path: Path) -> None:
     text = "singles = true\n" + row("a", 0) + row("b", 1, 'type = "u32"') + row("c", 3)
 
