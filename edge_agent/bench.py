@@ -13,12 +13,12 @@ from edge_agent.guess import candidates, guesses
 from edge_agent.identify import SURVEY_REGISTERS, WAIT_S, Identified, Identifier
 from edge_agent.mapping import link_at
 from edge_agent.probe import Probe
-from edge_agent.scan import LISTEN_S, Plan, Progress, Scan, settings_of, units_of
 from twin_wire.errors import ConfigError, Error, LinkError
 from twin_wire.readings import Event
 
 if TYPE_CHECKING:
     from edge_agent.agent import Agent
+    from edge_agent.scan import Progress, Scan
 
 WATCH_S_MAX = 600.0  # registers are watched so long, then polling goes on even if the installer has left
 WATCH_PERIOD_S = 1.5
@@ -139,6 +139,8 @@ class Bench:
             agent.own.end(link, "poll_paused", {}, agent.clock.time_us())
 
     async def _scan(self, job: Job, target: Target, place: Place) -> None:
+        from edge_agent.scan import LISTEN_S, Plan, Scan, settings_of, units_of  # brings minimalmodbus, for this alone
+
         plan = Plan(
             settings=settings_of(place.baud or None, place.parity or None),
             units=units_of(place.units),
@@ -147,7 +149,7 @@ class Bench:
             rtu=place.rtu,
         )
 
-        def tell(now: Progress) -> None:
+        def tell(now: "Progress") -> None:
             job.progress = {"done": now.done, "planned": now.planned, "left_s": round(now.left_s, 1)}
             job.progress |= {"setting": now.setting, "unit": now.unit}
             job.result = _scanned(scan)
@@ -204,7 +206,7 @@ def _ignore(_: object) -> None:
     pass
 
 
-def _scanned(scan: Scan) -> dict[str, Any]:
+def _scanned(scan: "Scan") -> dict[str, Any]:
     rows = [
         {
             "unit": found.unit,
