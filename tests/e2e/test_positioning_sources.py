@@ -29,7 +29,7 @@ from twin_wire.geodesy import grid_of
 from twin_wire.structure import Georeference
 
 PROFILES = Path(drivers.__file__).parent / "profiles"
-SECONDS = 6.0
+SECONDS = 7.0
 PEOPLE = [
     Worn(TAG, "main-2", 150.0, 0.5),
     Worn(18, "main-2", 160.0, -0.5),
