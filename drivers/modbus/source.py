@@ -24,6 +24,7 @@ TICK_US = 1000  # of a sample's time: finer is below what an answer can tell, an
 DIVISIBLE = (2, 3)  # address, value: a part of the request may work
 BITS = (Function.READ_COILS, Function.READ_DISCRETE_INPUTS)
 EXCHANGES_MAX = 64
+SILENCES_TO_GUESS = 3  # scans in a row that end in silence: perhaps a register that is not there is met with it
 LEARNING_S = 2.0  # room in the first scans to find the holes of a map
 ANSWERS_TO_REPLAN, REPLAN_SHARE, REPLAN_S_MIN = 16, 0.5, 0.002  # the turnaround has to change by more
 
@@ -75,7 +76,9 @@ class ModbusSource:
         self._scales = Scales(self._signals)
         self._pairs = self._scales.pairs + ages_of(device.profile, self._signals)  # together wherever that may be
         self._companions = Companions(device.profile, self._signals, group.period_s)
-        self._known = _known(device.profile) if self._modbus.unmapped == "silence" else []
+        self._known = _known(device.profile)
+        self._narrow = self._modbus.unmapped == "silence"  # read nothing but what the profile names
+        self._silences = 0
         self._newest_us = 0  # of a sample with an age
         self._turnaround = turnaround
         self._half_width_us = 0
@@ -97,7 +100,10 @@ class ModbusSource:
                 await self._fetch(part, scan, deadline_s, ahead.get(part.request))
             except LinkError as error:
                 self.fault = error
+                self._silent(part, error)
                 break
+        else:
+            self._silences = 0
         if not scan.answers:
             assert self.fault is not None
             raise self.fault
@@ -237,8 +243,7 @@ class ModbusSource:
                 self._size += length * (1 if function in BITS else 2)
         part_of = {column: number for number, part in enumerate(parts) for column in part.columns}
         self._apart = {pair for pair in self._scales.pairs if part_of.get(pair[0]) != part_of.get(pair[1])}
-        late = {scale for _, scale in self._apart}
-        self._parts = sorted(parts, key=lambda part: not late.isdisjoint(part.columns))  # such a scale after its values
+        self._parts = sorted(parts, key=self._is_late)
         self._newest = {part.request: self._newest[part.request] for part in parts if part.request in self._newest}
         offsets = dict.fromkeys(self._withheld, self._size)  # decoded from nothing, and never shown
         if self._withheld:
@@ -248,6 +253,20 @@ class ModbusSource:
                 step = self._signals[column].address - part.request.address
                 offsets[column] = part.offset + step * (1 if part.request.function in BITS else 2)
         self._decoder = Decoder([Field(signal, offsets[c], self._raws[c]) for c, signal in enumerate(self._signals)])
+
+    def _is_late(self, part: Part) -> bool:
+        """Tell whether a part brings scales of values in other parts: such a scale comes after its values."""
+        return any(scale in part.columns for _, scale in self._apart)
+
+    def _silent(self, part: Part, error: LinkError) -> None:
+        """Put the part that was not answered behind the others, and after some such scans read narrowly, or widely."""
+        if isinstance(error, DeviceError):
+            return
+        self._parts = sorted([*(other for other in self._parts if other is not part), part], key=self._is_late)
+        self._silences += 1
+        if self._silences == SILENCES_TO_GUESS and self._modbus.unmapped != "silence":
+            self._silences, self._narrow = 0, not self._narrow
+            self._learned_planned = -1  # planned anew before the next scan
 
     def _withhold(self, rules_of: dict[Function, Rules]) -> None:
         """Leave out what the device has refused, until it is time to ask again, and keep the reason."""
@@ -273,7 +292,7 @@ class ModbusSource:
         modbus, bits = self._modbus, function in BITS
         atomic = () if bits else modbus.atomic
         forbid = [] if bits else list(modbus.forbid)
-        if self._known:  # nobody answers for a register that is not there
+        if self._narrow:  # nobody answers for a register that is not there
             forbid += complement([(first, count) for known, first, count in self._known if known == function])
         spans = {widen(_span(signal), atomic) for signal in self._signals if signal.function == function}
         most = min(BITS_MAX, 16 * modbus.registers_max) if bits else modbus.registers_max

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.modbus_peer import SystemClock
 from tests.support.profile_bench import Bench, serving
 from twin_wire.errors import DeviceError, LinkError
 from twin_wire.readings import Block, Quality
@@ -114,6 +115,29 @@ def test_no_register_is_asked_for_that_would_be_met_with_silence(tmp_path: Path)
         assert set(await bench.read()) == {"a", "b", "c", "bit"}
         assert requests(bench) == [(0, 2), (3, 1), (7, 1)]
         assert bench.sources[0].stats.timeouts == 0
+
+    with_device(tmp_path, text, check)
+
+
+def test_a_device_that_is_silent_about_holes_nobody_spoke_of_is_read_after_three_failures(tmp_path: Path) -> None:
+    text = row("a", 0) + row("b", 1) + row("gone", 3) + row("c", 5)
+
+    async def check(bench: Bench) -> None:
+        image, [source] = bench.registers.image, bench.sources
+        image.unmapped = "silence"
+        del image.tables[3][3]
+        clock, seen = SystemClock(), []
+        for _ in range(6):
+            await asyncio.sleep(max(0.0, source.pace().quiet_until_s - clock.monotonic_s()))
+            try:
+                [block] = await source.read(clock.monotonic_s() + source.pace().budget_s)
+            except LinkError:
+                seen.append("")
+                continue
+            assert isinstance(block, Block)
+            seen.append("".join(p[0] for p, q in zip(block.points, block.quality[:, 0], strict=True) if q == 0))
+        assert seen[:3] == ["", "", ""]
+        assert seen[-1] == "abc", "what is not there is asked for last and costs nobody else a value"
 
     with_device(tmp_path, text, check)
 
