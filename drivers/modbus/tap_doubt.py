@@ -5,6 +5,7 @@ memories stand against it: per unit, the questions that may still be answered (a
 line, which question the master usually asks after which.
 """
 
+import math
 from collections import deque
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ class UnitMemory:
         self._turnarounds: deque[float] = deque(maxlen=ANSWERS_KEPT)
         self._answer_s = 0.0
         self._lateness_s = 0.0
-        self._behind_s = 0.0  # when it last answered a question long given up
+        self._behind_s = -math.inf  # when it last answered a question long given up
 
     def doubt(self, ask: Ask) -> None:
         """Remember a question that was not heard whole."""

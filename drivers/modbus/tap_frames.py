@@ -86,7 +86,7 @@ class Splitter:
     def push(self, data: bytes, time_s: float) -> None:
         """Add bytes, the last of which was received at `time_s`."""
         first_s = max(self.last_s, time_s - (len(data) - 1) * self._char_s)
-        silent = first_s - self.last_s - self._char_s >= self._silence_s > 0
+        silent = self.last_s > 0 and first_s - self.last_s - self._char_s >= self._silence_s > 0
         step_s = (time_s - first_s) / (len(data) - 1) if len(data) > 1 else 0.0
         self._buffer += data
         self._firsts += [first_s + step_s * place for place in range(len(data))]

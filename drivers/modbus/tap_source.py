@@ -62,6 +62,7 @@ class TapSource:
         self._rows: list[_Row] = []
         self._next_s = 0.0  # no row begins before
         self._since_s: float | None = None  # of the newest read
+        self._row_s = -1.0  # when the newest row began
         self._refusal: Heard | None = None
         self._newest: dict[Read, Exchange] = {}
         self._half_width_us = TICK_US // 2
@@ -94,7 +95,7 @@ class TapSource:
 
     def pace(self) -> Pace:
         """Return that it may be read at any time and occupies nothing."""
-        budget_s = max(PATIENCE * self.group.period_s, 0.0 if self.stats.scans else START_S)
+        budget_s = max(PATIENCE * self.group.period_s, START_S if self._starts() else 0.0)
         return Pace(0.0, 0.0, budget_s, 0.0, self._half_width_us)
 
     def exchanges(self) -> list[Exchange]:
@@ -128,6 +129,7 @@ class TapSource:
             if heard.first_s < self._next_s:
                 return
             row = self._row = _Row(bytearray(self._size), {}, [], set())
+            self._row_s = heard.first_s
             self._next_s = heard.first_s + SOONEST * self.group.period_s
         self._enter(row, heard, columns)
         if len(row.of) + len(row.refused) == len(self.signals):
@@ -161,8 +163,12 @@ class TapSource:
         patience_s = PATIENCE * self.group.period_s
         if self._row is not None and self._row.of:
             return self._row.times_s[0] + patience_s
-        start_s = 0.0 if self.stats.scans else self._link.open_s + START_S
+        start_s = self._link.open_s + START_S if self._starts() else 0.0
         return max((self._since_s or 0.0) + patience_s, start_s)
+
+    def _starts(self) -> bool:
+        """Tell whether nothing of this group was heard since the port was opened."""
+        return self._row_s < self._link.open_s or not self._link.connected
 
     def _close_row(self) -> None:
         row, self._row = self._row, None

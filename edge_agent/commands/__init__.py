@@ -23,6 +23,8 @@ COMMANDS = (
     Row(
         "kj-points", "edge_agent.commands.kj_points", "lines of points.csv for what a KJ host's definition file defines"
     ),
+    Row("learn", "edge_agent.commands.learn", "what a recorded bus teaches: questions, profiles, registers"),
+    Row("profile", "edge_agent.commands.profile", "describe an instrument no profile fits, from its registers"),
     Row("check", "edge_agent.commands.check", "check gateway.toml and everything it names; print what it will do"),
     Row("simulate", "edge_agent.commands.simulate", "run this very configuration against simulated devices"),
     Row("doctor", "edge_agent.commands.doctor", "look at ports, permissions, clock, disk, keys and server"),
