@@ -74,6 +74,8 @@ class Inbox:
         self._bytes = 0
         self._error: LinkError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._until_s = 0.0  # of the waiter, by the loop's clock
+        self._timer: asyncio.TimerHandle | None = None  # outlives a wait: most waits end long before their time
 
     def put(self, data: bytes) -> None:
         """Add bytes that arrived now."""
@@ -119,13 +121,28 @@ class Inbox:
             return
         loop = asyncio.get_running_loop()
         assert self._waiter is None, "one reader per line"
+        self._until_s = loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._until_s:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = loop.call_at(self._until_s, self._time_up)
         self._waiter = loop.create_future()
-        timer = loop.call_later(seconds, self._wake)
         try:
             await self._waiter
         finally:
-            timer.cancel()
             self._waiter = None
+
+    def _time_up(self) -> None:
+        """Wake a waiter whose time is over; a timer left by an earlier wait is set anew for the one that waits now."""
+        self._timer = None
+        if self._waiter is None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._until_s:
+            self._timer = loop.call_at(self._until_s, self._time_up)
+        else:
+            self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
