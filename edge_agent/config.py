@@ -9,6 +9,7 @@ import msgspec
 import drivers
 from drivers import DeviceOptions, Group, PointOptions, Profile, poll_groups, profile_names
 from edge_agent.site import Point, Site, check_anchors, read_file, read_site, read_site_points
+from edge_agent.site_profile import load_site_profile
 from edge_agent.tables import (
     AnchorTable,
     DeviceTable,
@@ -93,7 +94,7 @@ def load_config(path: Path) -> Config:
     links = _links(tree.get("link", []), faults)
     devices = convert_each(DeviceTable, tree.get("device", []), "device", faults)
     anchors = convert_each(AnchorTable, tree.get("anchor", []), "anchor", faults)
-    profiles = _check_devices(devices, links, faults)
+    profiles = _check_devices(devices, links, folder, faults)
     if gateway is None or page is None or queue is None or uplink is None:
         raise _refusal(path, faults)
     _check_gateway(gateway, faults)
@@ -245,7 +246,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _check_devices(
-    devices: list[tuple[int, DeviceTable]], links: list[LinkTable], faults: Faults
+    devices: list[tuple[int, DeviceTable]], links: list[LinkTable], folder: Path, faults: Faults
 ) -> dict[str, Profile]:
     _check_ids("device", [(place, device.id) for place, device in devices], faults)
     kinds = {link.id: link.kind for link in links}
@@ -268,7 +269,7 @@ def _check_devices(
             if other != device.id:
                 faults.append((f"{path}.unit", f"{device.unit} is the unit of {other!r} on {device.link!r} already"))
         try:
-            profiles[device.profile] = profiles.get(device.profile) or drivers.load_profile(device.profile)
+            profiles[device.profile] = profiles.get(device.profile) or load_site_profile(folder, device.profile)
         except ConfigError as error:
             hint = nearest(device.profile, profile_names()) if device.profile not in profile_names() else ""
             faults.append((f"{path}.profile", f"{error}{hint}"))

@@ -53,7 +53,7 @@ def build_manifest(config: Config, enterprise: str, simulated: bool, program: st
         simulated=simulated,
         structure=structure_digest(config.site.structure_body) if config.site.structure else "",
         ruleset=f"{ruleset.id}/{ruleset.version}" if ruleset else "",
-        devices=tuple(DeviceSpec(d.id, d.profile, d.link, d.unit, d.name) for d in config.devices),
+        devices=tuple(DeviceSpec(d.id, config.profiles[d.profile].id, d.link, d.unit, d.name) for d in config.devices),
         groups=tuple(groups),
         points=(*(_point(p) for p in config.points), *own),
         anchors=tuple(

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from drivers import Profile, Signal, load_profile
+from drivers import Profile, Signal
 from edge_agent.claim import Setting, Target, target_of
 from edge_agent.config import Config, load_config
 from edge_agent.points import COLUMNS, REQUIRED
+from edge_agent.site_profile import load_site_profile
 from twin_wire.errors import ConfigError, StoreError
 
 BACKUPS_KEPT = 20
@@ -98,9 +99,9 @@ def chosen_signals(profile: Profile, wanted: Sequence[str]) -> list[Signal]:
     return left
 
 
-def addition(order: Order, config: Config | None) -> Addition:
+def addition(order: Order, config: Config | None, folder: Path) -> Addition:
     """Return what an order adds to a configuration (None: to an empty folder); ConfigError if it cannot be done."""
-    profile = load_profile(order.profile)
+    profile = load_site_profile(folder, order.profile)
     signals = chosen_signals(profile, order.signals)
     rows = point_rows(
         order.device, signals, Place(order.zone, order.roadway, order.chainage_m, order.place), order.name

@@ -1,7 +1,9 @@
 """What the gateway's page may order: work on a bus, points, alarm test, certificate, restart; each with its token."""
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from drivers import Profile
 from edge_agent.bench import Bench
 from edge_agent.bench import Place as BusPlace
 from edge_agent.commission import ROLES, alarm_test, certify, receipt_state
@@ -16,7 +19,9 @@ from edge_agent.config import load_config
 from edge_agent.door import Door
 from edge_agent.identify import usable_profiles
 from edge_agent.mapping import Order, addition, files_with, try_files, write_files
+from edge_agent.site_profile import ProfileOrder, load_site_profile, site_profiles, write_profile
 from twin_wire.errors import ConfigError, Error
+from twin_wire.quantity import QUANTITIES
 
 if TYPE_CHECKING:
     from edge_agent.agent import Agent
@@ -62,6 +67,7 @@ def add_orders(app: web.Application) -> None:
     for path, act in (
         ("/api/job/stop", _stop),
         ("/api/map", _map),
+        ("/api/profile", _profile),
         ("/api/alarm-test", _alarm_test),
         ("/api/certificate", _certificate),
         ("/api/restart", _restart),
@@ -146,20 +152,22 @@ def _plugged() -> list[dict[str, Any]]:
 
 
 async def _profiles(request: web.Request) -> web.Response:
+    folder = request.app[AGENT].config_path.absolute().parent
     rows = [
         {
-            "id": profile.id,
+            "id": name,
             "vendor": profile.vendor,
             "model": profile.model,
             "unit": profile.modbus.unit,
             "signals": [{"id": s.id, "quantity": s.quantity, "unit": s.unit, "name": s.name} for s in profile.signals],
         }
-        for profile in await asyncio.to_thread(usable_profiles)
+        for name, profile in await asyncio.to_thread(_usable, folder)
     ]
     site = request.app[AGENT].config.site
     return web.json_response(
         {
             "profiles": rows,
+            "quantities": [quantity._asdict() for quantity in QUANTITIES.values()],
             "zones": [zone.id for zone in site.structure.zones] if site.structure else [],
             "roadways": [way.id for way in site.structure.roadways] if site.structure else [],
             "places": [place.id for place in site.ruleset.places] if site.ruleset else [],
@@ -167,12 +175,28 @@ async def _profiles(request: web.Request) -> web.Response:
     )
 
 
+def _usable(folder: Path) -> list[tuple[str, Profile]]:
+    """Return every Modbus profile by the name a device gives it, the site's own first."""
+    found = []
+    for name in site_profiles(folder):
+        with contextlib.suppress(ConfigError):
+            found.append((name, load_site_profile(folder, name)))
+    return [*found, *((profile.id, profile) for profile in usable_profiles())]
+
+
+async def _profile(request: web.Request) -> dict[str, Any]:
+    """Write a profile of the site; only an instrument that is mapped with it uses it."""
+    asked = await _read(request, ProfileOrder)
+    folder = request.app[AGENT].config_path.absolute().parent
+    return {"profile": await asyncio.to_thread(write_profile, folder, asked, time.strftime("%Y-%m-%d"))}
+
+
 async def _map(request: web.Request) -> dict[str, Any]:
     asked = await _read(request, Mapping)
     path = request.app[AGENT].config_path
 
     def work() -> dict[str, Any]:
-        added = addition(asked.order, load_config(path))
+        added = addition(asked.order, load_config(path), path.absolute().parent)
         files = files_with(path, added)
         if asked.dry:
             try_files(path, files)

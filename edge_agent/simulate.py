@@ -107,6 +107,9 @@ def _write_copy(config: Config, path: Path, folder: Path, links: Mapping[str, An
         file = gateway.get(name, "points.csv" if name == "points" else "")
         if file and (config.folder / file).is_file():
             gateway[name] = str((config.folder / file).absolute())
+    for device in tree.get("device", []):
+        if device["profile"].endswith(".toml"):
+            device["profile"] = str((config.folder / device["profile"]).absolute())
     tree["page"] = {"listen": page}
     tree.pop("uplink", None)
     for link in tree.get("link", []):

@@ -23,7 +23,7 @@ beside it as *.bak. A port that no [[link]] has yet gets one. Next: edge-agent c
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the profile, the device and where it hangs."""
     parser.epilog = EPILOG
-    parser.add_argument("profile", help="name of a profile (drivers/profiles), or a .toml file")
+    parser.add_argument("profile", help="name of a profile, or profiles/ID.toml beside gateway.toml")
     parser.add_argument("--device", required=True, help="id of the instrument")
     parser.add_argument("--unit", type=int, help="its Modbus address (default the profile's)")
     parser.add_argument("--signals", default="", help="only these, such as ch4,status (default all measurements)")
@@ -66,7 +66,7 @@ def run(given: argparse.Namespace) -> int:
         stop_bits=given.stop_bits,
         rtu=given.rtu,
     )
-    added = addition(order, config)
+    added = addition(order, config, path.absolute().parent if path else Path.cwd())
     if path is None:
         say("# gateway.toml")
         say(added.tables)
