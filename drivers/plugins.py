@@ -1,10 +1,14 @@
 """Drivers of other packages: entry points of the group `mine_twin.drivers`, kind → module; our own kinds always win.
 
+Profiles lie beside the module, `<id>.toml`; our own win here too.
+
 [project.entry-points."mine_twin.drivers"]
 acme-flow = "acme_flow.driver"          # has check_options(options) and async open_link(options, clock)
 """
 
 import importlib.metadata
+import importlib.util
+from pathlib import Path
 from types import ModuleType
 
 from twin_wire.errors import ConfigError
@@ -39,6 +43,21 @@ def load_plugin(kind: str) -> ModuleType | None:
         raise _refusal(kind, f"of {_owner(entry)} has no {' and no '.join(missing)}", "see drivers/README.md")
     assert isinstance(module, ModuleType)
     return module
+
+
+def plugin_profile(name: str) -> Path | None:
+    """Return the file `<name>.toml` beside a driver of another package, None if there is none."""
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        package = entry.module.rpartition(".")[0] or entry.module
+        try:
+            spec = importlib.util.find_spec(package)
+        except (ImportError, ValueError):
+            continue  # not there any more: whoever opens the link is told
+        for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+            path = Path(folder) / f"{name}.toml"
+            if path.is_file():
+                return path
+    return None
 
 
 def _owner(entry: importlib.metadata.EntryPoint) -> str:

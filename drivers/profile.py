@@ -66,6 +66,7 @@ import msgspec
 
 from drivers.line_pattern import LineFormat
 from drivers.options import Faults, S, convert_table
+from drivers.plugins import plugin_profile
 from drivers.profile_checks import profile_faults
 from drivers.profile_schema import (
     BITS,
@@ -82,6 +83,7 @@ from drivers.profile_schema import (
     Verify,
 )
 from twin_wire.errors import ConfigError
+from twin_wire.ids import is_id
 
 __all__ = [
     "BITS",
@@ -113,9 +115,11 @@ def profile_names() -> list[str]:
 
 
 def load_profile(name: str) -> Profile:
-    """Return a profile that comes with the product, or the one in a file when `name` ends in .toml; ConfigError."""
-    path = Path(name) if name.endswith(".toml") else PROFILES / f"{name}.toml"
+    """Return a profile of the product or of an installed driver, or a file's when `name` ends in .toml; ConfigError."""
+    path: Path | None = Path(name) if name.endswith(".toml") else PROFILES / f"{name}.toml"
     if not name.endswith(".toml") and name not in profile_names():
+        path = plugin_profile(name) if is_id(name) else None
+    if path is None:
         raise ConfigError(f"no profile {name!r}", f"known: {', '.join(profile_names())}", (("profile", repr(name)),))
     try:
         data = path.read_bytes()
