@@ -22,6 +22,7 @@ from twin_wire.quantity import UNITS, fits
 
 INTEGER_MAX = (1 << 63) - 1
 FLOATS = ("f32", "f64")
+EXACT_BITS = 53  # what a double holds one by one
 
 
 def profile_faults(profile: Profile) -> Faults:
@@ -160,6 +161,9 @@ def _companion_faults(companion: Companion, profile: Profile) -> Faults:
     whole = signal.type not in FLOATS and not signal.scales
     if (companion.bits or companion.values) and not (whole and signal.point_decimals == 0):
         found.append(("signal", f"{companion.signal!r} is not a whole number"))
+    low, high = signal.field or (0, BITS[signal.type] * max(1, len(signal.weights)) - 1)
+    if (companion.bits or companion.values) and high - low >= EXACT_BITS:
+        found.append(("signal", f"{companion.signal!r} is wider than {EXACT_BITS} bits: use a field of it"))
     for key in companion.bits:
         if not _is_integer(key) or not 0 <= int(key) < BITS[signal.type]:
             found.append((f"bits.{key}", f"not a bit of {companion.signal!r}"))

@@ -21,8 +21,6 @@ def raw_of(signal: Signal, value: float, exponent: int = 0, factor: Fraction = F
     """
     if math.isnan(value):
         return math.nan if signal.type in FLOATS and not signal.sentinels else _sentinel(signal)
-    if signal.type == "bool":
-        return int(Fraction(repr(value)) * 10**signal.decimals >= Fraction(1, 2))
     low, high = bounds(signal)
     if signal.scales or signal.type in FLOATS:
         settled = round(value, signal.decimals)

@@ -195,7 +195,7 @@ def _numbers(form: _Format, by_byte: Bytes) -> tuple[Values, Qualities | None]:
     gathered = by_byte.take(form.gather, axis=0)
     rows = by_byte.shape[1]
     if form.kind == "bit":
-        return gathered.astype(np.float64), None
+        return _divide(form, gathered), None
     parts = gathered.reshape(-1, rows, form.size)  # [K * parts, T, size]
     if rows > 1:
         parts = np.empty_like(parts)
@@ -260,7 +260,7 @@ def _divide(form: _Format, integers: Integers) -> Values:
         integers = (parts * form.weights).sum(axis=1)
     numbers: Values = integers.astype(np.float64)
     if form.moves is not None:
-        numbers = (numbers + form.moves[0]) * form.moves[1]
+        numbers = (numbers + form.moves[0]) * form.moves[1] + 0.0  # no whole number is a negative zero
     if form.exact and (np.abs(numbers) >= EXACT_MAX).any():
         # Python divides whole numbers of any size with one rounding; a double first would make it two.
         rows = [

@@ -142,6 +142,12 @@ def test_many_scans_at_once_equal_one_at_a_time() -> None:
         np.testing.assert_array_equal(quality[:, row], one_quality[:, 0])
 
 
+def test_a_bit_may_be_turned_round() -> None:
+    closed = Signal(id="b", quantity="door", unit="1", function=2, type="bool", offset=-1, multiplier=-1)
+    assert decode([(closed, b"\1"), (closed, b"\0")])[0] == [0.0, 1.0]
+    assert math.copysign(1, decode([(closed, b"\1")])[0][0]) == 1
+
+
 def test_bits_are_one_byte_each() -> None:
     bit = Signal(id="b", quantity="state", unit="1", function=2, type="bool")
     assert decode([(bit, b"\1"), (bit, b"\0"), (signal("u16"), b"\1\0")])[0] == [1.0, 0.0, 256.0]

@@ -44,6 +44,13 @@ function = 3
 address = 40050
 type = "f32"
 [[signal]]
+id = "wide"
+quantity = "count"
+unit = "1"
+function = 3
+address = 40060
+type = "u64"
+[[signal]]
 id = "word"
 quantity = "status_word"
 unit = "1"
@@ -110,6 +117,7 @@ def test_every_fault_is_reported_with_its_path() -> None:
         ("[[signal]]", '[[companion]]\nsignal = "word"\nbits = { 16 = "BAD" }\n[[signal]]', "companion[0].bits.16"),
         ("[[signal]]", '[[companion]]\nsignal = "word"\nbits = { 0 = "GOOD" }\n[[signal]]', "companion[0].bits.0"),
         ("[[signal]]", '[[companion]]\nsignal = "word"\nbits = { 0 = "WORSE" }\n[[signal]]', "companion[0].bits[...]"),
+        ("[[signal]]", '[[companion]]\nsignal = "wide"\nbits = { 3 = "BAD" }\n[[signal]]', "companion[0].signal"),
         ("[[signal]]", '[[companion]]\nsignal = "word"\nage = true\n[[signal]]', "companion[0].age"),
         ("[[signal]]", '[[companion]]\nsignal = "word"\nalive_s = 1\nof = ["word"]\n[[signal]]', "companion[0].of"),
         ("[[signal]]", '[[text]]\nid = "co"\naddress = 40100\nregisters = 4\n[[signal]]', "text[0].id"),
@@ -127,17 +135,17 @@ def test_printed_references_name_their_tables() -> None:
     text = GOOD.replace("address_base = 40001", 'address_base = "4xxxx"') + OTHERS.replace(
         "function = 3", "function = 4"
     )
-    assert read_profile(text.replace("4005", "3005").encode(), "x").signals[1].address == 49
+    assert read_profile(text.replace("4005", "3005").replace("4006", "3006").encode(), "x").signals[1].address == 49
     assert "signal[1].address" in faults(text), "40050 is no input register"
-    six = text.replace("4xxxx", "4xxxxx").replace("4000", "40000").replace("4005", "30005")
-    assert [signal.address for signal in read_profile(six.encode(), "x").signals] == [7, 49, 51]
+    six = text.replace("4xxxx", "4xxxxx").replace("4000", "40000").replace("4005", "30005").replace("4006", "30006")
+    assert [signal.address for signal in read_profile(six.encode(), "x").signals] == [7, 49, 59, 51]
 
 
 def test_a_companion_that_names_nobody_tells_about_every_signal_that_is_no_helper() -> None:
     scaled = GOOD.replace('"u16"', '"u16"\nexponent = "word"')
     more = '[[companion]]\nsignal = "status"\nbits = { 3 = "BAD" }\n' + OTHERS.replace('"float"', '"status"')
     profile = read_profile((scaled + more.replace('"f32"', '"u16"')).encode(), "x")
-    assert profile.companions[0].of == ("co",)
+    assert profile.companions[0].of == ("co", "wide")
 
 
 def test_bytes_that_are_not_toml_are_one_clear_fault() -> None:
