@@ -60,7 +60,9 @@ class ModbusLink:
         """Return what the devices' registers taught, by device, JSON-able."""
         kept: dict[str, dict[str, object]] = {}
         for source in self._sources:
-            kept.setdefault(source.group.device, {})[source.group.id] = source.learned.document()
+            kept.setdefault(source.group.device, {})[source.group.id] = source.learned.document(
+                self._bus.clock.monotonic_s()
+            )
         return dict(kept)
 
     def recall(self, document: Mapping[str, object]) -> None:

@@ -191,7 +191,7 @@ class ModbusSource:
         worked = [await self._fetch(half, scan, deadline_s) for half in (left, right)]
         self.learned.end_trial(*cut)
         if all(worked):
-            self.learned.cut(*cut)
+            self.learned.cut(*cut, self._bus.clock.monotonic_s())
         return False
 
     def _split(self, part: Part) -> tuple[Part, Part]:
@@ -288,7 +288,7 @@ class ModbusSource:
             self._withheld_fault = self._refusal(code, refused, address, length, len(codes) - 1)
 
     def _rules_of(self, function: int) -> Rules:
-        cuts = self.learned.cuts(function)
+        cuts = self.learned.cuts(function, self._bus.clock.monotonic_s())
         modbus, bits = self._modbus, function in BITS
         atomic = () if bits else modbus.atomic
         forbid = [] if bits else list(modbus.forbid)

@@ -1,13 +1,18 @@
 """What a device refuses is found once, said with its code, remembered, and costs nobody else their values."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
 
 from drivers import Learner, open_link
+from drivers.modbus.bus import Bus
+from drivers.modbus.link import ModbusLink
+from drivers.modbus.rtu import RtuFraming
+from tests.support.hostile_line import MemoryLine, VirtualClock
 from tests.support.modbus_peer import Device, RtuPeer
-from tests.support.modbus_stand_ins import modbus_profile
+from tests.support.modbus_stand_ins import modbus_profile, rtu_frame
 from tests.support.reading import CLOCK, read, sources_of
 from twin_wire.errors import DeviceError
 from twin_wire.readings import Quality
@@ -113,5 +118,40 @@ def test_a_device_that_refuses_everything_costs_no_more_traffic() -> None:
         assert len(peer.requests) == 3, "both at once, then each"
         await link.close()
         peer.close()
+
+    asyncio.run(main())
+
+
+def test_a_device_that_refuses_everything_while_it_starts_is_read_as_before_once_it_is_ready() -> None:
+    starting = [True]
+    clock = VirtualClock()
+    line = MemoryLine(clock, 9600, keeps_bytes=True)
+    device = Device(registers=lambda _unit, _function, address: None if starting[0] else address)
+
+    def answer(question: bytes, now_s: float) -> list[tuple[float, bytes]]:
+        pdu = device.answer(question[0], question[1:-2])
+        assert pdu is not None
+        return [(now_s + 0.01, rtu_frame(question[:1] + pdu))]
+
+    line.peer = answer
+    link = ModbusLink(Bus(line, RtuFraming(), clock, reconnects=False), 247)
+    [source] = sources_of(link, modbus_profile([(f"r{a}", a) for a in range(30)]))
+
+    async def scans(count: int) -> int:
+        """Return requests asked by the last scan."""
+        asked = 0
+        for _ in range(count):
+            clock.now_s += 1.0
+            before = len(device.functions)
+            with contextlib.suppress(DeviceError):
+                await source.read(clock.now_s + 10.0)
+            asked = len(device.functions) - before
+        return asked
+
+    async def main() -> None:
+        assert await scans(5) == 0, "it is left alone for a while"
+        starting[0] = False
+        assert await scans(12) == 1, "the whole map in one request again"
+        assert source.fault is None
 
     asyncio.run(main())
