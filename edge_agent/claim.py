@@ -13,6 +13,7 @@ from edge_agent.config import Config
 from twin_wire.errors import ConfigError, LinkError
 
 TCP_PORT = 502
+HEARD_ONLY = ("modbus-tap", "linktrack")  # kinds of link that never have a transmitter
 ESTABLISHED = "01"  # /proc/net/tcp
 COMMAND_CHARS_MAX = 60
 
@@ -63,7 +64,7 @@ def refuse_heard_only(target: Target, config: Config) -> None:
             if target.port
             else (options.get("host"), options.get("tcp_port", TCP_PORT)) == (target.host, target.tcp_port)
         )
-        if same and (options.get("listen_only") or link.kind not in drivers.DRIVERS or link.kind == "linktrack"):
+        if same and (options.get("listen_only") or link.kind not in drivers.DRIVERS or link.kind in HEARD_ONLY):
             text = f"link {link.id} is there, and nothing may be sent on it"
             raise ConfigError(text, "another master owns this bus: learn from its traffic", ((link.id, text),))
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from drivers import Profile
 from edge_agent.bench import Bench
 from edge_agent.bench import Place as BusPlace
+from edge_agent.claim import HEARD_ONLY
 from edge_agent.commission import ROLES, alarm_test, certify, receipt_state
 from edge_agent.config import load_config
 from edge_agent.door import Door
@@ -140,7 +141,8 @@ async def _ports(request: web.Request) -> web.Response:
         target = str(options.get("port") or f"{options.get('host')}:{options.get('tcp_port', 502)}")
         rows = [row for row in rows if row["target"] != target]
         setting: dict[str, Any] = {name: options[name] for name in ("baud", "parity", "stop_bits") if name in options}
-        rows.append({"target": target, "link": link.id, "listen_only": bool(options.get("listen_only")), **setting})
+        heard_only = bool(options.get("listen_only")) or link.kind in HEARD_ONLY
+        rows.append({"target": target, "link": link.id, "listen_only": heard_only, **setting})
     return web.json_response(rows)
 
 

@@ -16,11 +16,14 @@ from drivers import DeviceOptions, PointOptions, open_link
 from drivers.line import Chunk
 from drivers.modbus.tap import Heard, Tap
 from drivers.ports import line_of, listener_of, split_port
+from edge_agent.claim import refuse_heard_only, target_of
+from edge_agent.config import load_config
+from tests.support.gateway_folder import GATEWAY, write_folder
 from tests.support.heard_bus import BLOCKS, CHAR_S, GAP_S, Rates, Scene, chunks, scene
 from tests.support.modbus_peer import SystemClock
 from tests.support.modbus_stand_ins import modbus_profile
 from tests.support.tap_stand_in import Master
-from twin_wire.errors import LinkError
+from twin_wire.errors import ConfigError, LinkError
 from twin_wire.readings import Block
 
 FAULTS = {  # and the share of the answers on the wire that has to come through
@@ -176,6 +179,13 @@ def test_a_port_somebody_polls_is_refused_and_he_goes_on_undisturbed() -> None:
         master.close()
 
     asyncio.run(main())
+
+
+def test_a_bus_that_is_tapped_is_never_scanned(tmp_path: Path) -> None:
+    (tmp_path / "bus-1").touch()
+    path = write_folder(tmp_path, GATEWAY.replace('kind = "modbus-rtu"', 'kind = "modbus-tap"'))
+    with pytest.raises(ConfigError, match="nothing may be sent on it"):
+        refuse_heard_only(target_of(str(tmp_path / "bus-1")), load_config(path))
 
 
 def test_the_monitor_port_of_a_converter_is_heard_and_gets_no_byte() -> None:
