@@ -49,6 +49,17 @@ def test_every_signal_is_read_as_the_device_means_it(path: Path) -> None:
     asyncio.run(main())
 
 
+def test_every_type_is_read_over_a_serial_line_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(EVERY_TYPE, tmp_path / "port") as bench:
+            helpers = helpers_of(bench.registers.profile)
+            measured = [s for s in bench.registers.profile.signals.values() if s.id not in helpers]
+            [members] = rounds_of(bench.registers.profile, measured)
+            await check_round(bench, members, random.Random(1), helpers)
+
+    asyncio.run(main())
+
+
 async def check_round(bench: Bench, members: list[Signal], rng: random.Random, helpers: set[str]) -> None:
     truths = {signal.id: truth_of(signal, rng) for signal in members}
     for name, truth in truths.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from drivers import DeviceOptions, Link, PointOptions, Source, load_profile, open_link
-from hardware_sim.bus import TcpBus, Unit
+from hardware_sim.bus import RtuBus, TcpBus, Unit
 from hardware_sim.encoding import FLOATS, bounds, mask_of, raw_of
 from hardware_sim.faults import FaultPlan
 from hardware_sim.profile import Profile, Signal, read_profile
@@ -54,16 +54,24 @@ class Bench(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def serving(path: Path) -> AsyncIterator[Bench]:
-    """Serve the profile in a file as a device and open it with the driver: every signal is a point of its own name."""
+async def serving(path: Path, port: Path | None = None) -> AsyncIterator[Bench]:
+    """Serve the profile in a file as a device and open it with the driver: every signal is a point of its own name.
+
+    On TCP, or on a pseudo-terminal behind the symlink `port`.
+    """
     ours, theirs = load_profile(str(path)), read_profile(path)
     registers = Registers(theirs, time.monotonic)
-    bus = TcpBus("tcp", 0, FaultPlan("bench"), lambda _answer: None)
+    bus: TcpBus | RtuBus = TcpBus("tcp", 0, FaultPlan("bench"), lambda _answer: None)
+    if port is not None:
+        bus = RtuBus("rtu", port, 115_200, FaultPlan("bench"), lambda _answer: None)
     unit = Unit(theirs.unit, registers.image, 0.0)
     bus.add(unit)
     await bus.plug()
     serving = asyncio.create_task(bus.run())
-    link = await open_link("modbus-tcp", {"host": "127.0.0.1", "tcp_port": bus.line.port}, SystemClock())
+    if isinstance(bus, TcpBus):
+        link = await open_link("modbus-tcp", {"host": "127.0.0.1", "tcp_port": bus.line.port}, SystemClock())
+    else:
+        link = await open_link("modbus-rtu", {"port": str(port), "baud": 115_200}, SystemClock())
     device = DeviceOptions(id="d", profile=ours, unit=theirs.unit, period_s=PERIOD_S)
     try:
         points = [PointOptions(id=signal.id, device="d", signal=signal.id) for signal in ours.signals]
