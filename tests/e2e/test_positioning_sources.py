@@ -11,6 +11,7 @@ import pytest
 import drivers
 from drivers import Arrival, Geodetic, Link, Positions, Ranges, Sightings, Source
 from drivers.linktrack_frames import Stream
+from edge_agent.claim import Target, refuse_heard_only
 from edge_agent.clock import SystemClock
 from edge_agent.config import Config, load_config
 from edge_agent.manifest import build_manifest
@@ -24,7 +25,7 @@ from hardware_sim.rfid import epc_of
 from hardware_sim.sight import Worn
 from hardware_sim.site import Site, SiteOptions, build_site, write_site
 from hardware_sim.sources import TAG, with_sources
-from twin_wire.errors import LinkError
+from twin_wire.errors import ConfigError, LinkError
 from twin_wire.geodesy import grid_of
 from twin_wire.structure import Georeference
 
@@ -220,7 +221,11 @@ def test_frames_of_a_tag_and_of_an_anchor_say_what_they_were_made_from() -> None
     assert (others.voltage_mv, others.tags) == (12_000, 2)
 
 
-def test_the_demo_mine_with_every_source_is_a_configuration_without_a_fault(tmp_path: Path) -> None:
+def test_the_demo_mine_with_every_source_has_no_fault_and_no_scan_may_disturb_one(tmp_path: Path) -> None:
     write_site(whole_site(), tmp_path, SiteOptions())
     config = load_config(tmp_path / "gateway.toml")
     assert {link.kind for link in config.links} >= set(KINDS)
+    for link in config.links:
+        if link.kind in KINDS:
+            with pytest.raises(ConfigError, match="nothing may be sent"):
+                refuse_heard_only(Target(port=str(link.options["port"])), config)
