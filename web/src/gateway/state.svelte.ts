@@ -17,6 +17,7 @@ export interface LinkState {
   missed: number;
   restarts: number;
   turnaround_ms: number;
+  notes: string[];
 }
 
 export interface PointState {
