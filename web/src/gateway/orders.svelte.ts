@@ -73,9 +73,22 @@ export interface Port {
 
 export interface Profiles {
   profiles: { id: string; vendor: string; model: string; unit: number; signals: { id: string; quantity: string; unit: string; name: string }[] }[];
+  quantities: { code: string; unit: string; decimals: number; name_en: string; name_zh: string }[];
   zones: string[];
   roadways: string[];
   places: string[];
+}
+
+/** A register that is to become a signal: how it is read, and what it measures. */
+export interface Pick {
+  func: number;
+  address: number;
+  type: string;
+  order: string;
+  shapes: Register['candidates'];
+  quantity: string;
+  decimals: number;
+  id: string;
 }
 
 export interface Mapped {
@@ -111,9 +124,14 @@ class Orders {
   /** Reads what there is to choose from, and follows a job that runs. */
   open(): () => void {
     void this.look('/api/ports').then((found) => (this.ports = (found as Port[] | null) ?? []));
-    void this.look('/api/profiles').then((found) => (this.known = found as Profiles | null));
+    void this.reload();
     void this.follow();
     return () => clearTimeout(this.timer);
+  }
+
+  /** Reads the profiles again, as after a new one was written. */
+  async reload(): Promise<void> {
+    this.known = ((await this.look('/api/profiles')) as Profiles | null) ?? this.known;
   }
 
   async start(kind: Job['kind'], more: Record<string, unknown>): Promise<void> {

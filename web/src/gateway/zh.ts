@@ -192,6 +192,18 @@ export const zh = {
   photos: '照片（只封存其 SHA-256，照片留在您手里）',
   certificate_start: '封存证书',
   is_paused: '{links} 的轮询已暂停，总线操作结束后自动恢复。',
+  pick: '把 {n} 用作测点',
+  describe: '为没有档案的仪表建档',
+  shape: '类型与字节序',
+  quantity: '测量量',
+  decimals: '小数位',
+  signal_id: '信号编号',
+  drop: '去掉',
+  profile_id: '档案编号',
+  vendor: '厂家',
+  model: '型号',
+  describe_write: '建立本矿档案',
+  describe_hint: '只写入与显示屏核对过的数值。档案记明由谁核对，不冒充厂家资料。',
 } as const;
 
 export type Word = keyof typeof zh;
