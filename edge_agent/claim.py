@@ -13,7 +13,8 @@ from edge_agent.config import Config
 from twin_wire.errors import ConfigError, LinkError
 
 TCP_PORT = 502
-HEARD_ONLY = ("modbus-tap", "linktrack")  # kinds of link that never have a transmitter
+# Kinds of link on which no question of Modbus may ever be sent: they only listen, or say a few words of their own.
+HEARD_ONLY = ("modbus-tap", "linktrack", "dwm1001", "ble-hci", "rfid", "nmea", "ascii-line")
 ESTABLISHED = "01"  # /proc/net/tcp
 COMMAND_CHARS_MAX = 60
 
