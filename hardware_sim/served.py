@@ -18,6 +18,7 @@ from typing import Any
 from hardware_sim.ascii_line import WRITERS, Printer
 from hardware_sim.bus import RtuBus, TcpBus, Unit
 from hardware_sim.faults import FaultPlan
+from hardware_sim.heard import HeardBus
 from hardware_sim.kj_served import Dropper
 from hardware_sim.profile import Profile, Signal, load_profile, read_profile
 from hardware_sim.pusher import Pusher
@@ -82,6 +83,9 @@ class Served:
         if link.get("kind") == "modbus-rtu" and "port" in link:
             path = self._directory / "dev" / name
             self.lines[name] = RtuBus(name, path, int(link.get("baud", 9600)), faults, lambda _: None)
+        elif link.get("kind") == "modbus-tap":
+            path = self._directory / "dev" / name
+            self.lines[name] = HeardBus(name, path, int(link.get("baud", 9600)), faults, lambda _: None)
         elif link.get("kind") == "modbus-tcp":
             self.lines[name] = TcpBus(name, 0, faults, lambda _: None, gateway=True)
         elif link.get("kind") == "ascii-line" and profiles and profiles[0] in WRITERS:
@@ -111,7 +115,10 @@ class Served:
             raise ConfigError(f"unit {unit} is on {line.link} twice")
         registers = Registers(profile, time.monotonic)
         self._swinging += [Swinging(registers, signal, f"{seed}/{name}/{signal.id}") for signal in chosen]
-        line.add(Unit(unit, registers.image, min(profile.turnaround_s, 0.2)))
+        served = Unit(unit, registers.image, min(profile.turnaround_s, 0.2))
+        line.add(served)
+        if isinstance(line, HeardBus):
+            line.ask(served, profile)
 
     async def run(self) -> None:
         """Plug in, say so in READY, and let the values move until cancelled."""
