@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from twin_server.commands import parser
 from twin_server.config import Config, read_config
 from twin_server.export import Wanted, open_format
 from twin_server.log import Ledger
+from twin_server.mirror import pinned_key, run_mirror
 from twin_server.revocation import RevokeBody, ask_revoke, revocation
 from twin_server.serve import held, serve
 from twin_server.sites import Sites
@@ -79,6 +81,22 @@ def _witness(options: argparse.Namespace) -> None:
     print(f"witness {witness.vkey}\nlistens on http://{options.listen}", flush=True)
     print("Hand this key to whoever verifies; the log's owner puts both into server.toml.", file=sys.stderr)
     asyncio.run(run_witness(witness, options.listen))
+
+
+def _mirror(options: argparse.Namespace) -> None:
+    token = _first_line(options.token_file) if options.token_file else ""
+    folder = Path(options.dir)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def run() -> None:
+        key = options.vkey
+        if not key:
+            key = await pinned_key(options.server, options.enterprise, token)
+            print(f"key {key}: the server's own word; compare it with the one given to you", file=sys.stderr)
+        say = partial(print, flush=True)
+        await run_mirror(options.server, options.enterprise, token, key, folder, options.every, say)
+
+    asyncio.run(run())
 
 
 def _enterprises_add(options: argparse.Namespace) -> None:

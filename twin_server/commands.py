@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _tokens(verbs, common)
     _verify(verbs)
     _witness(verbs)
+    _mirror(verbs)
     _export(verbs, common)
     return top
 
@@ -153,6 +154,16 @@ def _witness(verbs: Verbs) -> None:
     made.add_argument("--name", required=True, help="its name in signatures, such as witness.example/1")
     made.add_argument("--log", metavar="VKEY", action="append", required=True, help="a log's key; several times")
     made.add_argument("--listen", metavar="ADDRESS:PORT", default="127.0.0.1:8450", help="TLS is a proxy's work")
+
+
+def _mirror(verbs: Verbs) -> None:
+    made = _add(verbs, "mirror", "mirror", "keep a checked copy of a log and its bodies; a regulator runs it")
+    made.add_argument("server", metavar="URL", help="the server")
+    _enterprise_option(made)
+    made.add_argument("--dir", metavar="DIR", required=True, help="the copy, for `verify DIR` and `export --data DIR`")
+    made.add_argument("--token-file", metavar="FILE", help="a token for the server (first line)")
+    made.add_argument("--vkey", default="", help="the log's key as you were given it by another way; needed at first")
+    made.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between looks; 0: once (10)")
 
 
 def _export(verbs: Verbs, common: Common) -> None:

@@ -64,6 +64,61 @@ class FolderSource:
                 auditor.faults.append(Fault("root", -1, auditor.origin, 0, 0, text))
 
 
+class LogReader:
+    """The tile routes of one log on a server; UplinkError when it does not answer."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, enterprise: str) -> None:
+        self._session = session
+        self._base = f"{url}/log/{enterprise}"
+        self._api = f"{url}/api/v1/enterprises/{enterprise}"
+
+    async def checkpoint(self) -> bytes:
+        """Return the signed head."""
+        return await self.get("checkpoint", 65_536)
+
+    async def entries(self, first: int, end: int, size: int, bodies: bool = True) -> list[Seen]:
+        """Return entries [first, end) of a log of `size`, with their bodies if wanted; FormatError for too few."""
+        found: list[Seen] = []
+        for n in range(first // TILE_WIDTH, (end + TILE_WIDTH - 1) // TILE_WIDTH):
+            width = min(TILE_WIDTH, size - n * TILE_WIDTH)
+            raws = decode_entries(await self.get(tile_path("entries", n, width), BUNDLE_BYTES_MAX))
+            if len(raws) != width:
+                raise FormatError(f"entry bundle {n} has {len(raws)} of {width} entries")
+            low, high = max(first - n * TILE_WIDTH, 0), min(end - n * TILE_WIDTH, width)
+            part = raws[low:high]
+            held = await self._bodies(part) if bodies else [None] * len(part)
+            pairs = enumerate(zip(part, held, strict=True), n * TILE_WIDTH + low)
+            found += [Seen(index, raw, body, bodies) for index, (raw, body) in pairs]
+        return found
+
+    async def consistency(self, size1: int, size2: int) -> list[bytes]:
+        """Return the proof that the log of `size2` begins with that of `size1`; FormatError for no proof."""
+        data = await get(self._session, f"{self._api}/consistency?from={size1}&to={size2}", 65_536)
+        try:
+            return [bytes.fromhex(step) for step in msgspec.json.decode(data or b"")["path"]]
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as cause:
+            raise FormatError(f"no consistency proof: {cause}") from cause
+
+    async def get(self, path: str, bytes_max: int) -> bytes:
+        """Return what lies at a path of the log."""
+        data = await get(self._session, f"{self._base}/{path}", bytes_max)
+        if data is None:
+            raise UplinkError(f"{self._base}/{path}: not found", "is the token for this enterprise?")
+        return data
+
+    async def _bodies(self, raws: list[bytes]) -> list[bytes | None]:
+        gate = asyncio.Semaphore(BODIES_AT_ONCE)
+
+        async def one(raw: bytes) -> bytes | None:
+            digest = digest_of(raw)
+            if not digest:
+                return None
+            async with gate:
+                return await get(self._session, f"{self._base}/body/{digest}", BODY_BYTES_MAX)
+
+        return list(await asyncio.gather(*(one(raw) for raw in raws)))
+
+
 class ServerSource:
     """A log behind a server's tile routes."""
 
@@ -71,23 +126,16 @@ class ServerSource:
         self.enterprise, self.vkey = enterprise, vkey
         self.runs: list[Run] | None = None
         self.size = 0
-        self._session = session
-        self._base = f"{url}/log/{enterprise}"
+        self._log = LogReader(session, url, enterprise)
         self._bodies = bodies
         self._head: Checkpoint | None = None
 
     async def chunks(self) -> AsyncIterator[list[Seen]]:
         """Yield the entries of the checkpoint the server shows first."""
-        self._head = read_checkpoint(await self._get("checkpoint", 65_536), [self.vkey])
+        self._head = read_checkpoint(await self._log.checkpoint(), [self.vkey])
         self.size = self._head.size
-        for n in range((self.size + TILE_WIDTH - 1) // TILE_WIDTH):
-            width = min(TILE_WIDTH, self.size - n * TILE_WIDTH)
-            raws = decode_entries(await self._get(tile_path("entries", n, width), BUNDLE_BYTES_MAX))
-            if len(raws) != width:
-                raise FormatError(f"entry bundle {n} has {len(raws)} of {width} entries")
-            bodies = await self._fetch_bodies(raws) if self._bodies else [None] * width
-            pairs = enumerate(zip(raws, bodies, strict=True), n * TILE_WIDTH)
-            yield [Seen(index, raw, body, self._bodies) for index, (raw, body) in pairs]
+        for at in range(0, self.size, TILE_WIDTH):
+            yield await self._log.entries(at, min(at + TILE_WIDTH, self.size), self.size, self._bodies)
 
     async def check_heads(self, auditor: Auditor) -> None:
         """Compare the rebuilt root with the signed one."""
@@ -96,27 +144,6 @@ class ServerSource:
         if root != self._head.root:
             text = f"the entries do not make the root that was signed for size {self.size}"
             auditor.faults.append(Fault("root", self.size - 1, auditor.origin, 0, 0, text))
-
-    async def _fetch_bodies(self, raws: list[bytes]) -> list[bytes | None]:
-        gate = asyncio.Semaphore(BODIES_AT_ONCE)
-
-        async def one(raw: bytes) -> bytes | None:
-            digest = digest_of(raw)
-            if not digest:
-                return None
-            async with gate:
-                return await self._get_or_none(f"body/{digest}", BODY_BYTES_MAX)
-
-        return list(await asyncio.gather(*(one(raw) for raw in raws)))
-
-    async def _get(self, path: str, bytes_max: int) -> bytes:
-        data = await self._get_or_none(path, bytes_max)
-        if data is None:
-            raise UplinkError(f"{self._base}/{path}: not found", "is the token for this enterprise?")
-        return data
-
-    async def _get_or_none(self, path: str, bytes_max: int) -> bytes | None:
-        return await get(self._session, f"{self._base}/{path}", bytes_max)
 
 
 class ZipSource:
