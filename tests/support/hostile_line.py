@@ -2,7 +2,7 @@
 
 Every register holds a number made of its function and address, so that another register's answer is recognised. The
 device answers in the order of the questions, as any device does, however late. It tells a wrong unit, function or count
-only in time: an answer that is late and lies as well cannot be told on a line without transactions (drivers/README.md).
+only in time: an answer that is late and lies as well, of its transaction too, cannot be told (drivers/README.md).
 """
 
 import asyncio
@@ -177,7 +177,7 @@ class Hostile:
         delay_s, pieces = 0.004, [answer]
         if self._rng.random() < self._share:
             delay_s, pieces = self._bend(question, transaction, body, answer)
-        lies = self._serial and now_s < self._free_s and any(piece not in answer for piece in pieces)
+        lies = now_s < self._free_s and any(piece not in answer for piece in pieces)
         pieces = [answer] if lies else pieces
         at_s = max(now_s + delay_s, self._free_s)
         events = []
