@@ -16,6 +16,7 @@ from edge_agent.page import STATIC
 from hardware_sim.demo_parts import free_port
 from tests.support.browser import launch
 from tests.support.commissioning import METHANE, changes, instruments, running, server
+from tests.support.pages import add_person, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -116,6 +117,21 @@ def work(url: str, bus: Path) -> None:
         assert wrong == []
 
 
+def regulator(url: str) -> None:
+    """Open the certificate on the regulator's page."""
+    with launch() as browser, visit(browser, url, PHONE) as seen:
+        seen.sign_in("inspector")
+        seen.open("/r/e/north?lang=zh&theme=light")
+        seen.says("p-0042（安装人员）开通网关 gw-1：1 台设备")
+        seen.page.get_by_text("开通证书：每台仪表当时的问答与读数").click()
+        seen.says("03 03 01 fa 00 02 e4 24", "ch4-face 0.43", "报警通路试验", "照片（SHA-256）")
+        if SHOTS:
+            seen.page.screenshot(path=f"{SHOTS}/certificate-zh-390.png", full_page=True)
+        assert seen.violations() == []
+        assert not seen.overflows()
+        assert seen.complaints == []
+
+
 def test_an_installer_with_a_phone_gets_from_an_unknown_bus_to_a_certificate(tmp_path: Path) -> None:
     assert (STATIC / "index.html").is_file(), f"no page in {STATIC}: run ./dev wheel, or install with TWIN_WEB=require"
 
@@ -134,6 +150,8 @@ def test_an_installer_with_a_phone_gets_from_an_unknown_bus_to_a_certificate(tmp
             async with running(folder):
                 await asyncio.sleep(2)
                 await asyncio.to_thread(work, f"http://{address}", bus)
+            await add_person(desk, "inspector", "regulator", "north")
+            await asyncio.to_thread(regulator, desk.url)
             [change] = await changes(desk, "commissioning")
             assert change["summary"]["by"] == "p-0042"
             mapped = [each for each in await changes(desk, "manifest") if "points_added" in each["summary"]]
