@@ -12,6 +12,8 @@ from twin_wire.errors import ConfigError, Error
 EPILOG = """the usual order, from an empty folder:
   edge-agent scan PORT                    who is on the bus (only if no other master is on it)
   edge-agent identify PORT --unit N       what instrument that is: profiles that fit, guesses at registers
+  edge-agent profile ID --signal … --config gateway.toml
+                                          where no profile fits: registers compared with the display
   edge-agent map PROFILE --device ID --config gateway.toml …
                                           its points into gateway.toml and points.csv, checked before it writes
   edge-agent check gateway.toml           every fault of gateway.toml and points.csv at once, with its place

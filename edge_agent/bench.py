@@ -116,11 +116,15 @@ class Bench:
         try:
             async with self._paused(job.link):
                 await work(job, target, place)
+            job.state = "stopped" if job.stopping.is_set() else "done"
         except Error as error:
             job.state, job.error, job.hint = "failed", str(error), error.hint
-        if job.state == "running":
-            job.state = "stopped" if job.stopping.is_set() else "done"
-        job.ended_s = time.monotonic()
+        except OSError as error:
+            job.state, job.error = "failed", str(error)
+        finally:
+            if job.state == "running":
+                job.state, job.error = "failed", "ended before its time; the agent's log says why"
+            job.ended_s = time.monotonic()
 
     @contextlib.asynccontextmanager
     async def _paused(self, link: str) -> AsyncIterator[None]:
@@ -130,8 +134,8 @@ class Bench:
             yield
             return
         text = f"polling of {link} is paused for work on its bus, ordered on the gateway's page"
-        agent.own.begin(Event("poll_paused", 0, link, agent.clock.time_us(), 0, "agent/1", {}, text))
         await agent.lines.pause(link)
+        agent.own.begin(Event("poll_paused", 0, link, agent.clock.time_us(), 0, "agent/1", {}, text))
         try:
             yield
         finally:

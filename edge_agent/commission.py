@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from buffering.room import row_id
 from edge_agent.receipts import Asked
-from twin_wire.commissioning import Certificate, Device, Test, Value, Word, encode_certificate
+from twin_wire.commissioning import FRAME_HEX_MAX, Certificate, Device, Test, Value, Word, encode_certificate
 from twin_wire.errors import ConfigError, FormatError
 from twin_wire.ids import is_id
 from twin_wire.manifest import encode_manifest
@@ -82,10 +82,11 @@ def _device(agent: "Agent", name: str) -> Device:
     table = next(device for device in agent.config.devices if device.id == name)
     poller = next(poller for poller in agent.pollers if poller.name == table.link)
     sources = [turn.source for turn in poller.turns if turn.source.group.device == name]
-    words: list[Word] = []
+    words: list[Word] = []  # frames longer than any of Modbus are left out: a positioning network's, say
     values: list[Value] = []
     for source in sources:
         told = [(each.time_us, each.request.hex(), each.answer.hex()) for each in source.exchanges()]
+        told = [row for row in told if max(len(row[1]), len(row[2])) <= FRAME_HEX_MAX]
         words += [Word(time_us // 1_000, request, answer) for time_us, request, answer in told]
         block = agent.latest.get(source.group.points)
         for column, point in enumerate(source.group.points if block is not None else ()):

@@ -198,6 +198,9 @@ async def _map(request: web.Request) -> dict[str, Any]:
     path = request.app[AGENT].config_path
 
     def work() -> dict[str, Any]:
+        name, folder = asked.order.profile, path.absolute().parent
+        if name.endswith(".toml") and name not in site_profiles(folder):  # a page reads no other file of the box
+            raise ConfigError(f"there is no profile {name!r}", faults=(("profile", "is not of this site"),))
         added = addition(asked.order, load_config(path), path.absolute().parent)
         files = files_with(path, added)
         if asked.dry:
