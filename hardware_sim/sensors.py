@@ -65,9 +65,11 @@ class SensorState:
 
     def _see(self, truth: float, elapsed_s: float) -> float:
         spec, fault = self.spec, self._fault
-        if fault == "dead" or math.isnan(truth):
+        if math.isnan(truth):
             return math.nan
         self._follow(truth, elapsed_s)
+        if fault == "dead":
+            return math.nan
         if fault == "stuck" and not math.isnan(self.shown):
             return self.shown
         if fault == "replay" and self._tape:

@@ -77,7 +77,7 @@ def _logger() -> DevicePlan:
 def _gauge() -> DevicePlan:
     point = PointPlan(
         "pond-level", "level", "pond.level", "Pond level above 90 m 库水位", "z-pond", "beach", 165.0,
-        warn_high=7.5, alarm_high=9.0, hysteresis=0.05, sensor=Sensor(t90_s=10.0, noise=0.004),
+        warn_high=6.6, alarm_high=8.0, hysteresis=0.05, sensor=Sensor(t90_s=10.0, noise=0.004),
     )  # fmt: skip
     return DevicePlan("gauge", "wires", "vegapuls-6x", 2, 5.0, point.name, (point,))
 

@@ -6,6 +6,7 @@ import random
 DAY_S = 86_400.0
 PRESSURE_PA = 101_325.0
 FRONT_PA_S = 300.0 / 3600.0  # how fast a front moves the barometer
+RAIN_DAMP, DAMP_LAG_S = 20.0, 900.0  # % of humidity that rain brings, and how slowly
 THUMP_S = 3.0  # how long a blast's thump is felt
 
 
@@ -18,7 +19,7 @@ class Weather:
         self.pressure = PRESSURE_PA
         self.rain_mm_h = 0.0
         self.front_pa = self.front_goal_pa = self.thump_pa = 0.0
-        self._gust = self._turn = 0.0
+        self._gust = self._turn = self._damp = 0.0
 
     def reseed(self, text: str, time_s: float) -> None:
         """Go on at another time of day with other chances."""
@@ -35,8 +36,7 @@ class Weather:
 
     def humidity(self) -> float:
         """Return the relative humidity outside in %."""
-        rain = 20.0 if self.rain_mm_h > 0 else 0.0
-        return min(99.0, 58.0 - 18.0 * math.sin(2 * math.pi * self.time_s / DAY_S - 2.2) + rain)
+        return min(99.0, 58.0 - 18.0 * math.sin(2 * math.pi * self.time_s / DAY_S - 2.2) + self._damp)
 
     def wind(self) -> tuple[float, float]:
         """Return speed in m/s and direction in degrees of the wind outside."""
@@ -50,6 +50,7 @@ class Weather:
         pressure = self._tide() + self.front_pa
         falling = max(0.0, (self.pressure - pressure) / dt)
         self.pressure = pressure
+        self._damp += dt * ((RAIN_DAMP if self.rain_mm_h > 0 else 0.0) - self._damp) / DAMP_LAG_S
         self._gust += dt * -self._gust / 60.0 + 0.16 * math.sqrt(dt) * self.random.gauss(0.0, 1.0)
         self._turn += dt * -self._turn / 300.0 + 1.5 * math.sqrt(dt) * self.random.gauss(0.0, 1.0)
         return falling
