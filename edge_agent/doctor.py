@@ -6,7 +6,7 @@ import os
 import shutil
 import ssl
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,11 +18,11 @@ import drivers
 from edge_agent.ask_page import running_agent
 from edge_agent.clock import NONE, PLAUSIBLE_US, SystemClock, read_kernel_clock
 from edge_agent.config import Config, is_loopback, listen_address
-from edge_agent.identity import Identity, key_path, load_identity
+from edge_agent.identity import key_path, load_identity
 from edge_agent.load import link_loads, load_advice, load_text
 from edge_agent.page_tls import fingerprint
 from edge_agent.wiring import Finding, wiring
-from twin_wire.errors import ConfigError, LinkError
+from twin_wire.errors import ConfigError, LinkError, StoreError
 from twin_wire.keys import kid_text
 
 PACKAGES = ("twin_wire", "drivers", "buffering", "edge_agent", "twin_server", "hardware_sim")
@@ -37,19 +37,27 @@ async def examine(config: Config, ask: bool = False) -> list[Finding]:
     if not unreadable:
         loads = await link_loads(config)
         findings += [Finding(f"load of {link}", load_text(load), load_advice(load)) for link, load in loads]
-    running = await _running(config)
+    running = await running_state(config)
     findings.append(Finding("agent", "runs" if running else "does not run on this configuration now"))
     findings += await wiring(config, running, ask)
     findings += _page(config)
     try:
-        identity, key = load_identity(config)
-    except ConfigError as error:
+        epoch, key_id, server = _enrolment(config, running)
+    except (ConfigError, StoreError) as error:
         findings.append(Finding("enrolment", str(error), error.hint))
         return findings
-    findings.append(Finding("enrolment", f"epoch {identity.epoch}, key {kid_text(key.public.kid)}"))
-    findings.append(_key_file(config, identity))
-    findings.append(await _server(config, identity))
+    findings.append(Finding("enrolment", f"epoch {epoch}, key {key_id}"))
+    findings.append(_key_file(config, epoch))
+    findings.append(await _server(config, server))
     return findings
+
+
+def _enrolment(config: Config, running: Mapping[str, Any] | None) -> tuple[int, str, str]:
+    """Return epoch, key id and server: as a running agent says, for it alone may open the state, else from there."""
+    if running is not None:
+        return running["sync"]["epoch"], running["key_id"], running["sync"]["server"]
+    identity, key = load_identity(config)
+    return identity.epoch, kid_text(key.public.kid), identity.server
 
 
 def _packages() -> Finding:
@@ -131,17 +139,17 @@ async def open_sources(config: Config) -> list[Finding]:
     return findings
 
 
-def _key_file(config: Config, identity: Identity) -> Finding:
-    path = key_path(config.state, identity.epoch)
+def _key_file(config: Config, epoch: int) -> Finding:
+    path = key_path(config.state, epoch)
     mode = stat.S_IMODE(path.stat().st_mode)
     advice = f"chmod 600 {path}" if mode & 0o077 else ""
     return Finding("key file", f"{path} has mode {mode:o}", advice)
 
 
-async def _server(config: Config, identity: Identity) -> Finding:
+async def _server(config: Config, server: str) -> Finding:
     from edge_agent.agent import tls_context
 
-    url = f"{identity.server.rstrip('/')}/healthz"
+    url = f"{server.rstrip('/')}/healthz"
     try:
         connector = aiohttp.TCPConnector(ssl=tls_context(config) or True)
         async with aiohttp.ClientSession(connector=connector, timeout=TIMEOUT) as session, session.get(url) as response:
@@ -150,7 +158,7 @@ async def _server(config: Config, identity: Identity) -> Finding:
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         advice = "the agent works without it and sends later; check cable, DNS, proxy and certificate"
         return Finding("server", f"{url}: {type(error).__name__}: {error}", advice)
-    return Finding("server", f"{identity.server} answers{await asyncio.to_thread(_certificate_text, identity.server)}")
+    return Finding("server", f"{server} answers{await asyncio.to_thread(_certificate_text, server)}")
 
 
 def _certificate_text(server: str) -> str:
@@ -166,7 +174,7 @@ def _certificate_text(server: str) -> str:
     return f", its certificate is good until {end:%Y-%m-%d}"
 
 
-async def _running(config: Config) -> dict[str, Any] | None:
+async def running_state(config: Config) -> dict[str, Any] | None:
     """Return what the page of the agent on this configuration says, None if none runs."""
     try:
         async with running_agent(config) as agent:

@@ -96,6 +96,10 @@ def _device(agent: "Agent", poller: Poller, device: str) -> dict[str, Any]:
         "state": "down" if breaker.open else "up" if device in poller.last_answer_us else "starting",
         "reason": breaker.reason if breaker.open or breaker.failures else poller.misasked(device),
         "since_us": breaker.since_us if breaker.open else poller.last_answer_us.get(device, 0),
+        "counts": {
+            name: sum(getattr(source.stats, name) for source in sources)
+            for name in ("answers", "exceptions", "timeouts", "crc_errors", "rejected", "noise_bytes")
+        },
         "last_question_hex": exchanges[-1].request.hex(" ") if exchanges else "",
         "last_answer_hex": exchanges[-1].answer.hex(" ") if exchanges else "",
         "points": [row for source in sources for row in _points(agent, source)],

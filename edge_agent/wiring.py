@@ -74,7 +74,7 @@ def judge_line(link: str, counts: Sequence[Count]) -> list[Finding]:
             "the end of the line or a long stub there: 120 ohm at the last device, no star; two devices on one unit?"
         )
         findings.append(Finding(what, f"answers come damaged from {names} alone", advice))
-    elif noisy > ASKED:
+    elif noisy > sum(count.answers for count in asked):
         advice = "bias resistors missing: the line floats between frames; or another master talks"
         findings.append(Finding(what, f"{noisy} stray bytes between whole answers", advice))
     elif not silent:
@@ -97,13 +97,26 @@ def _device(link: str, count: Count) -> Finding:
 
 
 def counts_of_state(state: Mapping[str, Any], link: str) -> list[Count]:
-    """Return the counters of a running agent's line as one: it does not count by device."""
-    return [
-        Count(f"all of {link}", 0, row["polls"] + row["timeouts"] + row["crc_errors"] + row["rejected"], row["answers"],
-              row["timeouts"], row["crc_errors"], row["rejected"], 0)
-        for row in state["links"]
-        if row["id"] == link
-    ]  # fmt: skip
+    """Return the counters of a running agent's devices on one line."""
+    counts = []
+    for device in state["devices"]:
+        if device["link"] == link:
+            told = device["counts"]
+            answers = told["answers"] + told["exceptions"]
+            lost = told["timeouts"] + told["crc_errors"] + told["rejected"]
+            counts.append(
+                Count(
+                    device["id"],
+                    device["unit"],
+                    answers + lost,
+                    answers,
+                    told["timeouts"],
+                    told["crc_errors"],
+                    told["rejected"],
+                    told["noise_bytes"],
+                )
+            )
+    return counts
 
 
 async def ask_line(config: Config, link: LinkTable, asked: int = ASKED) -> list[Count]:

@@ -1,12 +1,14 @@
 """`edge-agent label`: what belongs on the box: who it is, its key, and how its page is known on the LAN."""
 
 import argparse
+import asyncio
 
 from edge_agent.commands.say import config_argument, say
 from edge_agent.config import is_loopback, listen_address, load_config
+from edge_agent.doctor import running_state
 from edge_agent.identity import load_identity
 from edge_agent.page_tls import ensure_certificate
-from twin_wire.errors import ConfigError
+from twin_wire.errors import ConfigError, StoreError
 from twin_wire.keys import kid_text
 
 arguments = config_argument
@@ -17,9 +19,11 @@ def run(given: argparse.Namespace) -> int:
     config = load_config(given.config)
     say(f"gateway      {config.gateway.id}")
     say(f"site         {config.gateway.site}")
+    running = asyncio.run(running_state(config))
     try:
-        say(f"key id       {kid_text(load_identity(config)[1].public.kid)}")
-    except ConfigError as error:
+        key_id = running["key_id"] if running else kid_text(load_identity(config)[1].public.kid)
+        say(f"key id       {key_id}")
+    except (ConfigError, StoreError) as error:
         say(f"key id       none: {error}")
     where = listen_address(config.page.listen) if config.page.listen else None
     if where is None:
