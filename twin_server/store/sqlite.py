@@ -88,7 +88,9 @@ class SqliteStore:
 
         def run(db: Any) -> tuple[T, SqliteTransaction]:
             transaction = SqliteTransaction(db, enterprise, numbers)
-            return work(transaction), transaction
+            result = work(transaction)
+            transaction.finish()
+            return result, transaction
 
         result, done = await file.write(run)
         numbers |= done.numbers

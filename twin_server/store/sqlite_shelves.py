@@ -6,7 +6,7 @@ that happened in one minute lies together, and a point's history is one seek per
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from twin_server.store.rows import AggregateBlock, Aggregates
 
 Db = sqlite3.Connection
-Cells = NDArray[np.void]
+Columns = dict[str, NDArray[Any]]  # by the name of the cell's field, all cells of a gateway's shelves
+Places = slice | NDArray[np.int64]
 
 SHELF = 64
 CELL = np.dtype(
@@ -23,49 +24,85 @@ CELL = np.dtype(
 _BLANK = np.array((0, 0, np.nan, np.nan, 0.0, np.nan, 0), CELL)
 
 
-class Part(NamedTuple):
-    """The points of a block that stand on one shelf: their places there, and where they are in the block."""
-
-    shelf: int
-    places: NDArray[np.int64]
-    rows: NDArray[np.int64]
-
-
 class Numbers:
     """Numbers of one gateway's points as committed; a transaction works on a copy and hands it back."""
 
-    __slots__ = ("known", "parts")
+    __slots__ = ("known", "places", "shelves")
 
-    def __init__(self) -> None:
-        self.known: dict[str, int] = {}
-        self.parts: dict[tuple[str, ...], list[Part]] = {}
+    def __init__(self, known: dict[str, int]) -> None:
+        self.known = known
+        self.shelves = sorted({pid // SHELF for pid in known.values()})
+        self.places: dict[tuple[str, ...], Places] = {}  # where the points of a block lie in `Bucket.columns`
 
     def copy(self) -> "Numbers":
         """Return numbers that grow apart from these."""
-        other = Numbers()
-        other.known, other.parts = dict(self.known), dict(self.parts)
+        other = Numbers(dict(self.known))
+        other.places = dict(self.places)
         return other
+
+    def places_of(self, points: tuple[str, ...]) -> Places:
+        """Return the places of known points, as a slice where they lie side by side."""
+        found = self.places.get(points)
+        if found is None:
+            first = {shelf: SHELF * at for at, shelf in enumerate(self.shelves)}
+            place = np.array([first[pid // SHELF] + pid % SHELF for pid in map(self.known.__getitem__, points)])
+            beside = bool((np.diff(place) == 1).all())
+            found = self.places[points] = slice(int(place[0]), int(place[-1]) + 1) if beside else place
+        return found
 
 
 def load_numbers(db: Db, ent: str, gateway: str) -> Numbers:
     """Read the numbers of a gateway's points."""
-    numbers = Numbers()
     query = "select point, pid from point where ent = ? and gateway = ?"
-    numbers.known = dict(db.execute(query, (ent, gateway)).fetchall())
-    return numbers
+    return Numbers(dict(db.execute(query, (ent, gateway)).fetchall()))
 
 
-def add(db: Db, ent: str, gateway: str, numbers: Numbers, blocks: Iterable[AggregateBlock]) -> None:
-    """Merge blocks into the buckets, each shelf read and written once."""
-    held: dict[tuple[int, int, int], Cells] = {}
-    for block in blocks:
-        for part in _parts(db, ent, gateway, numbers, block.points):
-            key = (block.level_us, block.t0_us, part.shelf)
-            if key not in held:
-                held[key] = _load(db, ent, key)
-            _merge(held[key], block, part)
-    rows = [(ent, *key, cells[: _used(cells)].tobytes()) for key, cells in held.items()]
-    db.executemany("insert or replace into aggregate values(?,?,?,?,?)", rows)
+class Shelves:
+    """The buckets that one transaction touches: read once, added to in memory, written by `flush`."""
+
+    def __init__(self, db: Db, ent: str) -> None:
+        self._db = db
+        self._ent = ent
+        self._held: dict[tuple[str, int, int], tuple[list[int], Columns]] = {}  # by gateway, level, bucket
+
+    def add(self, gateway: str, numbers: Numbers, blocks: Iterable[AggregateBlock]) -> None:
+        """Merge blocks into the buckets; `numbers` grows by points never seen before."""
+        for block in blocks:
+            if not all(point in numbers.known for point in block.points):
+                self.flush()  # new points may stand on new shelves
+                _number(self._db, self._ent, gateway, numbers, block.points)
+            key = (gateway, block.level_us, block.t0_us)
+            if key not in self._held:
+                self._held[key] = (numbers.shelves, self._load(key, numbers.shelves))
+            _merge(self._held[key][1], block, numbers.places_of(block.points))
+
+    def flush(self) -> None:
+        """Write what was added."""
+        rows: list[tuple[object, ...]] = []
+        for (_, level_us, t0_us), (shelves, columns) in self._held.items():
+            cells = np.empty(len(shelves) * SHELF, CELL)
+            for name, column in columns.items():
+                cells[name] = column
+            there = ((cells["n"] > 0) | (cells["bad"] > 0)).reshape(-1, SHELF)
+            used = np.where(there.any(axis=1), SHELF - there[:, ::-1].argmax(axis=1), 0).tolist()
+            for at, (shelf, count) in enumerate(zip(shelves, used, strict=True)):
+                if count:
+                    data = cells[SHELF * at : SHELF * at + count].tobytes()
+                    rows.append((self._ent, level_us, t0_us, shelf, data))
+        self._db.executemany("insert or replace into aggregate values(?,?,?,?,?)", rows)
+        self._held.clear()
+
+    def _load(self, key: tuple[str, int, int], shelves: list[int]) -> Columns:
+        cells = np.full(len(shelves) * SHELF, _BLANK)
+        at = {shelf: SHELF * place for place, shelf in enumerate(shelves)}
+        query = (
+            "select shelf, data from aggregate where ent = ? and level_us = ? and t0_us = ? and shelf between ? and ?"
+        )
+        for shelf, data in self._db.execute(query, (self._ent, *key[1:], shelves[0], shelves[-1])):
+            if shelf in at:
+                held = np.frombuffer(data, CELL)
+                cells[at[shelf] : at[shelf] + held.size] = held
+        return {name: np.ascontiguousarray(cells[name]) for name in CELL.names or ()}
 
 
 def read(db: Db, ent: str, gateway: str, point: str, level_us: int, from_us: int, to_us: int) -> Aggregates:
@@ -102,56 +139,27 @@ select t0_us, data from at join aggregate a
 on a.ent = :ent and a.level_us = :level and a.t0_us = at.t and a.shelf = :shelf order by t0_us"""
 
 
-def _load(db: Db, ent: str, key: tuple[int, int, int]) -> Cells:
-    query = "select data from aggregate where ent = ? and level_us = ? and t0_us = ? and shelf = ?"
-    row = db.execute(query, (ent, *key)).fetchone()
-    cells = np.full(SHELF, _BLANK)
-    if row:
-        held = np.frombuffer(row[0], CELL)
-        cells[: held.size] = held
-    return cells
-
-
-def _merge(cells: Cells, block: AggregateBlock, part: Part) -> None:
+def _merge(columns: Columns, block: AggregateBlock, places: Places) -> None:
     """Add a block's columns to their places; a place comes up once in a block."""
-    places, rows = part.places, part.rows
-    old = cells[places]
-    newer = (block.last_us[rows] >= old["last_us"]) & (block.n[rows] > 0)
-    cells["n"][places] = old["n"] + block.n[rows]
-    cells["bad"][places] = old["bad"] + block.bad[rows]
-    cells["min"][places] = np.fmin(old["min"], block.min[rows])
-    cells["max"][places] = np.fmax(old["max"], block.max[rows])
-    cells["sum"][places] = old["sum"] + block.sum[rows]
-    cells["last"][places] = np.where(newer, block.last[rows], old["last"])
-    cells["last_us"][places] = np.where(newer, block.last_us[rows], old["last_us"])
-
-
-def _used(cells: Cells) -> int:
-    return int(np.flatnonzero((cells["n"] > 0) | (cells["bad"] > 0))[-1]) + 1
-
-
-def _parts(db: Db, ent: str, gateway: str, numbers: Numbers, points: tuple[str, ...]) -> list[Part]:
-    if points not in numbers.parts:
-        _number(db, ent, gateway, numbers, points)
-        pids = np.array([numbers.known[point] for point in points], np.int64)
-        shelves = pids // SHELF
-        numbers.parts[points] = [
-            Part(int(shelf), pids[rows] % SHELF, rows)
-            for shelf in np.unique(shelves)
-            for rows in (np.flatnonzero(shelves == shelf),)
-        ]
-    return numbers.parts[points]
+    newer = (block.last_us >= columns["last_us"][places]) & (block.n > 0)
+    columns["n"][places] += block.n.astype(np.uint32)
+    columns["bad"][places] += block.bad.astype(np.uint32)
+    columns["min"][places] = np.fmin(columns["min"][places], block.min)
+    columns["max"][places] = np.fmax(columns["max"][places], block.max)
+    columns["sum"][places] += block.sum
+    columns["last"][places] = np.where(newer, block.last, columns["last"][places])
+    columns["last_us"][places] = np.where(newer, block.last_us, columns["last_us"][places])
 
 
 def _number(db: Db, ent: str, gateway: str, numbers: Numbers, points: Sequence[str]) -> None:
     """Give new points their numbers; a gateway's first point begins a shelf."""
-    if all(point in numbers.known for point in points):
-        return
-    numbers.known = load_numbers(db, ent, gateway).known  # a commit just before may have numbered them
-    missing = [point for point in points if point not in numbers.known]
+    known = load_numbers(db, ent, gateway).known  # a commit just before may have numbered them
+    missing = [point for point in points if point not in known]
     first = db.execute("select ifnull(max(pid), -1) + 1 from point where ent = ?", (ent,)).fetchone()[0]
-    if not numbers.known:
+    if not known:
         first = -(-first // SHELF) * SHELF
     for pid, point in enumerate(missing, first):
         db.execute("insert into point values(?,?,?,?)", (ent, gateway, point, pid))
-        numbers.known[point] = pid
+        known[point] = pid
+    fresh = Numbers(known)
+    numbers.known, numbers.shelves, numbers.places = fresh.known, fresh.shelves, fresh.places

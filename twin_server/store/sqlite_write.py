@@ -43,6 +43,7 @@ class SqliteTransaction:
         self.appended: list[StoredBatch] = []
         self.numbers: dict[str, Numbers] = {}  # by gateway, as this transaction leaves them
         self._numbers = numbers  # as committed
+        self._shelves = sqlite_shelves.Shelves(db, enterprise)
 
     def size(self) -> int:
         """Return the number of entries in the log."""
@@ -134,7 +135,11 @@ class SqliteTransaction:
         if gateway not in self.numbers:
             held = self._numbers.get(gateway)
             self.numbers[gateway] = held.copy() if held else sqlite_shelves.load_numbers(self.db, self.ent, gateway)
-        sqlite_shelves.add(self.db, self.ent, gateway, self.numbers[gateway], blocks)
+        self._shelves.add(gateway, self.numbers[gateway], blocks)
+
+    def finish(self) -> None:
+        """Write what was kept in memory so far; the last step before the commit."""
+        self._shelves.flush()
 
     def add_arrivals(self, rows: Sequence[Arrivals]) -> None:
         """Merge a batch's arrival counts."""
