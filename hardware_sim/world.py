@@ -1,4 +1,4 @@
-"""The mine's air: fans, flow, methane, carbon monoxide, dust and heat in zones, weather, an optional tailings pond.
+"""The coal mine's air: fans, flow, methane, carbon monoxide, dust and heat in zones, weather.
 
 One Euler step a second, SI units, seeded. Parameters are plausible, not calibrated.
 """
@@ -6,7 +6,7 @@ One Euler step a second, SI units, seeded. Parameters are plausible, not calibra
 import math
 from typing import NamedTuple
 
-from hardware_sim.weather import DAY_S, Weather
+from hardware_sim.weather import Weather
 
 FRESH_OXYGEN = 20.93  # %
 
@@ -52,7 +52,7 @@ FIRE_TO = {"heading_b": 0.40, "face": 0.40, "heading_a": 0.20}  # where the air 
 BELT_SHARE = 0.25  # of the main flow
 SMOKE_PPM = 15.0  # of carbon monoxide in the belt's air at which the smoke detector trips
 SEEP_LAG_S = 300.0  # how slowly a new inflow of gas opens
-IDLE_EMISSION = 0.6  # share of the methane that comes while nothing is cut
+IDLE_EMISSION = 0.4  # share of the methane that comes while nothing is cut
 HEAT_LAG_S = 900.0
 
 
@@ -71,7 +71,7 @@ class Fan:
 class World(Weather):
     """The state of the mine's air and weather; fractions of volume, m³/s, Pa, degrees Celsius."""
 
-    def __init__(self, seed: int = 1, pond: bool = False) -> None:
+    def __init__(self, seed: int = 1) -> None:
         super().__init__(f"world/{seed}")
         self.fans = {
             "main": Fan(25.0, 90.0, 990.0, 250.0),
@@ -91,7 +91,6 @@ class World(Weather):
         self.inflow_goal = dict.fromkeys(ZONES, 0.0)
         self.fire = self.fire_goal = 0.0  # m³/s of carbon monoxide from a fire on the belt
         self.emitted = self.vented = 0.0  # m³ of methane, kept for the balance
-        self.pond = Pond() if pond else None
 
     def step(self, dt: float = 1.0) -> None:
         """Advance the mine by `dt` seconds (made for 1 s)."""
@@ -104,8 +103,6 @@ class World(Weather):
         self._methane(flows, falling, dt)
         self._monoxide(flows, dt)
         self._dust_and_heat(flows, dt)
-        if self.pond:
-            self.pond.step(self.rain_mm_h, dt)
         self.time_s += dt
 
     def flow_of(self, zone: str) -> float:
@@ -179,18 +176,6 @@ class World(Weather):
             usual = spec.share * 51.0
             goal = spec.warm_k * min(2.0, usual / max(flows[zone], 0.1)) ** 0.5
             self.warm_k[zone] += dt * (goal - self.warm_k[zone]) / HEAT_LAG_S
-
-
-class Pond:
-    """A tailings pond: level and phreatic line in m; optional, the demo mine has none."""
-
-    def __init__(self) -> None:
-        self.level, self.phreatic = 96.0, 92.0
-
-    def step(self, rain_mm_h: float, dt: float) -> None:
-        """Advance by `dt` seconds of rain."""
-        self.level += dt * (rain_mm_h / 1000 / 3600 * 6.0 - 1.2e-7 * (self.level - 95.8))
-        self.phreatic += dt * ((self.level - 4.0) - self.phreatic) / (3 * DAY_S)
 
 
 def _mixed(now: dict[str, float], source: dict[str, float], flows: dict[str, float], dt: float) -> dict[str, float]:

@@ -5,8 +5,8 @@ import pytest
 from hardware_sim.world import ZONES, World
 
 
-def running(seconds: int = 4 * 3600, **options: bool) -> World:
-    world = World(**options)
+def running(seconds: int = 4 * 3600) -> World:
+    world = World()
     for _ in range(seconds):
         world.step()
     return world
@@ -91,23 +91,6 @@ def test_oxygen_gives_way_to_methane() -> None:
     after(world, 3600)
     assert 20.0 < fresh < 20.93
     assert world.oxygen("heading_a") < fresh - 0.7
-
-
-def test_rain_raises_the_pond_and_days_later_the_phreatic_line() -> None:
-    world = running(1, pond=True)
-    assert world.pond is not None
-    world.rain_mm_h = 40.0
-    level, phreatic = world.pond.level, world.pond.phreatic
-    for _ in range(6 * 60):
-        world.pond.step(40.0, 60.0)
-    assert world.pond.level - level == pytest.approx(1.44, abs=0.01)
-    for _ in range(2 * 1440):
-        world.pond.step(0.0, 60.0)
-    assert world.pond.phreatic - phreatic == pytest.approx(0.7, abs=0.05)
-
-
-def test_the_demo_mine_has_no_pond() -> None:
-    assert World().pond is None
 
 
 def test_the_same_seed_gives_the_same_weather() -> None:
