@@ -68,7 +68,7 @@ class Shelves:
     def add(self, gateway: str, numbers: Numbers, blocks: Iterable[AggregateBlock]) -> None:
         """Merge blocks into the buckets; `numbers` grows by points never seen before."""
         for block in blocks:
-            if not all(point in numbers.known for point in block.points):
+            if block.points not in numbers.places and not all(point in numbers.known for point in block.points):
                 self.flush()  # new points may stand on new shelves
                 _number(self._db, self._ent, gateway, numbers, block.points)
             key = (gateway, block.level_us, block.t0_us)
