@@ -114,6 +114,13 @@ def work(url: str, bus: Path) -> None:
         desk, _ = opened(browser, url, DESK, "lang=en&theme=dark")
         expect(desk.locator('[data-proof="certificate"]')).to_contain_text("Receipt checked")
         sound(desk, "commission-end-en-1440")
+        for size, words, name in (
+            (PHONE, "lang=en&theme=dark", "commission-en-dark-390"),
+            (DESK, "lang=zh&theme=light", "commission-zh-light-1440"),
+        ):
+            other, _ = opened(browser, url, size, words)
+            expect(other.locator('[data-proof="certificate"]')).to_be_visible()
+            sound(other, name)
         assert wrong == []
 
 
