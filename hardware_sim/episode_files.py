@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from hardware_sim.episodes import QUIET, Lived, Order, Studio, Truth
+from twin_wire.errors import ConfigError
 
-DAY_S = 86_400
+DAY_S, DAYS_MAX = 86_400, 60
 TRUTH_COLUMNS = ("episode", "kind", "cause", "begin_s", "end_s", "visible_s", "points")
 
 
@@ -26,13 +27,18 @@ class Told(NamedTuple):
 def write_all(
     studio: Studio, directory: Path, scenarios: Sequence[str], magnitudes: Sequence[float], days: float
 ) -> Iterator[Told]:
-    """Write everything, yielding after each file; the truths come last. No scenario named: each, and two quiet ones."""
+    """Write everything, yielding after each file, the truths last; ConfigError before anything is written.
+
+    No scenario named: each there is, and two quiet episodes.
+    """
+    if not 0.0 < days <= DAYS_MAX or not all(0.0 < size <= 1.0 for size in magnitudes):
+        raise ConfigError(f"days lie within 0 to {DAYS_MAX}, magnitudes within 0 to 1")
+    orders = orders_of(studio, scenarios, magnitudes, days)
     for part in ("commission", "episodes"):
         (directory / part).mkdir(parents=True, exist_ok=True)
     text = json.dumps(studio.document(), ensure_ascii=False, indent=1)
     (directory / "site.json").write_text(text + "\n", encoding="utf-8")
     yield from _commission(studio, directory / "commission", days)
-    orders = orders_of(studio, scenarios, magnitudes, days)
     truths: list[tuple[str, Truth]] = []
     for order in orders:
         begun_s = time.perf_counter()

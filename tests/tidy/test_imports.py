@@ -23,6 +23,7 @@ FOREIGN = {
     "twin_wire.manifest": ("numpy", "asyncio", "aiohttp"),
     "twin_wire.structure": ("numpy", "asyncio", "aiohttp"),
     "twin_wire.ruleset": ("numpy", "asyncio", "aiohttp"),
+    "hardware_sim.pytest": ("numpy", "aiohttp", "serial", "drivers", "edge_agent", "hardware_sim.bus"),
     "hardware_sim.world": ("drivers", "edge_agent", "twin_server", "numba"),
 }
 

@@ -137,6 +137,12 @@ def test_an_unknown_scenario_is_refused_and_people_ones_too() -> None:
         assert "outburst" in caught.value.hint
 
 
+def test_what_cannot_be_lived_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    for words in (["--days", "-1"], ["--days", "100"], ["--magnitude", "2"], ["--scenario", "earthquake"]):
+        assert main(["episodes", "--out", str(tmp_path / "none"), *words]) == 2
+    assert not (tmp_path / "none").exists()
+
+
 def test_the_command_writes_what_a_backtest_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "e"
     words = ["--out", str(out), "--days", "0.01", "--scenario", "step", "--magnitude", "1"]
