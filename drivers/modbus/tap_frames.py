@@ -122,8 +122,6 @@ class Splitter:
             return None  # an answer that begins with a whole request must not pass for one
         told = 0 < tells <= left and self._whole(place, tells)
         asked = 0 < asks <= left and self._whole(place, asks)
-        if told and asked and asks != tells:
-            return 0, "other"  # two whole frames of different length begin here: neither can be trusted
         if asked and told and buffer[place + 1] in READING:
             return asks, "either"
         if asked:

@@ -12,6 +12,7 @@ from tests.support.heard_bus import CHAR_S, GAP_S, Rates, chunks, scene
 
 A = Read(1, Function.READ_HOLDING_REGISTERS, 100, 2)
 B = Read(1, Function.READ_HOLDING_REGISTERS, 200, 2)  # of A's shape
+D = Read(1, Function.READ_HOLDING_REGISTERS, 300, 2)  # too
 C = Read(1, Function.READ_INPUT_REGISTERS, 0, 5)
 OTHER = Read(2, Function.READ_HOLDING_REGISTERS, 100, 2)
 TURN_S = 0.01
@@ -20,12 +21,12 @@ TURN_S = 0.01
 class Line:
     """Says frames on a wire at the pace of the line and collects what the tap makes of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *rounds: tuple[Read, ...]) -> None:
         self.tap = Tap(CHAR_S, GAP_S)
         self.now_s = 100.0
         self.got: list[Heard] = []
-        for _ in range(4):  # until the tap knows who is there, in which order, and how fast
-            for request in (A, B, C, OTHER):
+        for requests in rounds or [(A, B, C, OTHER)] * 4:  # until the tap knows who is there, in which order, how fast
+            for request in requests:
                 self.exchange(request)
             self.rest(0.6)
         self.got.clear()
@@ -40,7 +41,7 @@ class Line:
 
     def ask(self, request: Read) -> None:
         self.rest(2 * GAP_S)
-        self.say(seal(bytes((request.unit,)) + request_pdu(request)))
+        self.say(question_of(request))
 
     def answer(self, request: Read, data: bytes = b"", after_s: float = TURN_S) -> None:
         self.rest(after_s)
@@ -58,6 +59,10 @@ class Line:
 def frame_of(request: Read, data: bytes = b"") -> bytes:
     size = data_bytes(request)
     return seal(bytes((request.unit, request.function, size)) + (data or bytes(size)))
+
+
+def question_of(request: Read) -> bytes:
+    return seal(bytes((request.unit,)) + request_pdu(request))
 
 
 def refusal_of(request: Read, code: int) -> bytes:
@@ -151,16 +156,90 @@ def test_missing_both_an_answer_and_the_next_question_gives_nobody_the_wrong_val
     assert line.tap.counts.slow == 1
 
 
-def test_frames_inside_the_registers_of_a_damaged_answer_are_not_believed() -> None:
+def test_the_same_in_one_read_of_the_port_is_found_by_the_question_that_always_comes() -> None:
     line = Line()
-    big = Read(1, Function.READ_HOLDING_REGISTERS, 1000, 40)
-    inner = seal(bytes((1,)) + request_pdu(A)) + frame_of(A, b"FAKE")
-    line.ask(big)
-    line.rest(TURN_S)
-    line.say(frame_of(big, (inner * 4)[:80])[:-1] + b"\x00")
+    line.rest(2 * GAP_S)
+    line.say(question_of(A) + frame_of(B, b"BBBB"))  # read together: the pause between them has no length
+    line.ask(C)
+    assert line.end() == []
+    assert line.tap.counts.skipped > 0
+
+
+def test_an_old_answer_at_the_time_of_a_round_is_not_taken_for_a_slow_one() -> None:
+    line = Line(*[(A, B)] * 6)
+    line.exchange(A)
+    line.ask(B)
+    line.rest(0.6)  # its answer, and the next question, A, are missed
+    line.answer(A, b"AAAA")
+    line.ask(A)  # the master asks that again: the question that usually follows B, at its usual time
+    assert B not in line.end()
+
+
+def test_a_question_that_was_missed_is_owed_an_answer() -> None:
+    line = Line(*[(A, B, D)] * 6)
+    line.exchange(A)
+    line.rest(0.3)  # B is asked, and not heard
+    line.ask(D)
+    line.answer(B, b"BBBB")
+    assert D not in line.end()
+
+
+def test_unknown_bytes_may_have_been_a_question_that_is_still_answered() -> None:
+    line = Line()
+    line.rest(0.1)
+    line.say(b"\x7e\x81\x99\x42\x10\xf0\x3c\x55")
     line.rest(0.3)
+    line.ask(A)
+    line.answer(B, b"BBBB")
+    assert line.end() == []
+
+
+def test_before_the_first_question_heard_there_was_another() -> None:
+    line = Line(())
+    line.ask(A)
+    line.answer(B, b"BBBB")
     line.exchange(C)
     assert line.end() == [C]
+
+
+def test_a_unit_seen_to_be_behind_is_left_alone_for_some_seconds() -> None:
+    line = Line((A, B, C), (B, A, C), (C, A, B), (A, C, B), (B, C, A), (C, B, A))  # no usual order
+    line.ask(A)
+    line.rest(0.5)  # and B, which is not heard
+    line.ask(C)
+    line.answer(A, b"AAAA")  # late
+    line.rest(0.3)
+    line.ask(A)
+    line.answer(B, b"BBBB")
+    assert A not in line.end()
+
+
+def test_frames_inside_the_registers_of_a_damaged_answer_are_not_believed() -> None:
+    big = Read(1, Function.READ_HOLDING_REGISTERS, 1000, 40)
+    line = Line(*[(A, B, C, big)] * 4)
+    inner = question_of(A) + frame_of(A, b"FAKE") + question_of(B) + frame_of(B, b"FAKE")  # in the usual order
+    line.ask(big)
+    line.rest(TURN_S)
+    line.say(frame_of(big, inner.ljust(80, b"\0"))[:-1] + b"\x00")
+    line.rest(0.3)
+    line.exchange(OTHER)
+    assert b"FAKE" not in [heard.data for heard in line.got]
+    assert line.end() == []
+
+
+def test_an_answer_that_begins_like_a_question_with_its_answer_is_not_taken_for_those() -> None:
+    ten = Read(1, Function.READ_HOLDING_REGISTERS, 500, 10)
+    line = Line(*[(A, B, ten)] * 4)
+    inside = Read(1, Function.READ_HOLDING_REGISTERS, 20 << 8, 2)  # its first bytes are those of an answer of 20 bytes
+    line.ask(ten)
+    line.rest(TURN_S)
+    told = frame_of(ten, (question_of(inside) + frame_of(inside, b"FAKE"))[3:].ljust(20, b"\0"))
+    line.say(told[:17])
+    line.rest(0.04)  # and just there the reading program is held up
+    line.say(told[17:])
+    line.rest(0.3)
+    line.ask(A)
+    assert inside not in line.end()
 
 
 def test_a_frame_that_reads_as_question_and_as_answer_gives_no_values_while_both_can_be() -> None:
