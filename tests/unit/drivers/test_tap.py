@@ -230,13 +230,13 @@ def test_frames_inside_the_registers_of_a_damaged_answer_are_not_believed() -> N
 def test_an_answer_that_begins_like_a_question_with_its_answer_is_not_taken_for_those() -> None:
     ten = Read(1, Function.READ_HOLDING_REGISTERS, 500, 10)
     line = Line(*[(A, B, ten)] * 4)
-    inside = Read(1, Function.READ_HOLDING_REGISTERS, 20 << 8, 2)  # its first bytes are those of an answer of 20 bytes
+    inside = Read(1, Function.READ_HOLDING_REGISTERS, 20 << 8, 3)  # its first bytes are those of an answer of 20 bytes
     line.ask(ten)
     line.rest(TURN_S)
-    told = frame_of(ten, (question_of(inside) + frame_of(inside, b"FAKE"))[3:].ljust(20, b"\0"))
-    line.say(told[:17])
+    told = frame_of(ten, (question_of(inside) + frame_of(inside, b"FAKED!"))[3:].ljust(20, b"\0"))
+    line.say(told[:19])
     line.rest(0.04)  # and just there the reading program is held up
-    line.say(told[17:])
+    line.say(told[19:])
     line.rest(0.3)
     line.ask(A)
     assert inside not in line.end()
