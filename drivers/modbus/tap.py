@@ -15,6 +15,7 @@ from drivers.modbus.tap_frames import Expected, Frame, Junk, Splitter
 CONFIRM_S = 0.03  # a silence after an answer that says as much as a whole frame
 POLLS_MAX = 1024  # different questions; more are counted, not remembered
 WRITES_MAX = 256
+ORPHANS_MAX = 32
 QUESTION_BYTES_MIN, QUESTION_BYTES_MAX = 5, 11  # what a damaged question still looks like
 ALIKE_BYTES = 5
 
@@ -243,7 +244,7 @@ class Tap:
         direct = ask is not None and ask.request is not None and ask.request.unit == unit and ask.fits(function, size)
         memory.answered(function, size, frame.first_s, direct)
         if ask is None or ask.request is None or not direct:
-            self._orphans.append((unit, function, size or 0))
+            self._orphans = [*self._orphans[1 - ORPHANS_MAX :], (unit, function, size or 0)]
             self._untied(unit, "late" if any(a.frame for a in candidates) else "orphans")
             return
         turnaround_s = frame.first_s - ask.last_s
@@ -316,7 +317,7 @@ class Tap:
     def _on_damaged(self, request: Read, first_s: float, direct: bool) -> None:
         self.counts.damaged += 1
         self.damaged_of[request.unit] = self.damaged_of.get(request.unit, 0) + 1
-        self._orphans.append(_shape(request))
+        self._orphans = [*self._orphans[1 - ORPHANS_MAX :], _shape(request)]
         self._unit(request.unit).answered(request.function, data_bytes(request), first_s, direct)
 
     def _release(self) -> None:

@@ -18,6 +18,7 @@ QUIET_S, QUIET_FACTOR = 0.25, 2.0  # a unit silent for so long after an answer o
 UNKNOWN_LATENESS_S = 0.5
 BEHIND_S = 0.2  # an answer so long after its question, and not next to it, is late and no accident of listening
 OPEN_MAX = 8
+QUESTIONS_MAX = 1024
 ANSWERS_TO_TRUST, ANSWERS_KEPT = 3, 16
 ROUND_CHARS = 13  # the shortest answer (5) and a question (8): what must at least be missed for a wrong pair
 TURNS = 1.8  # of two turnarounds, of the quicker quarter: the very shortest are a program's that read late
@@ -148,6 +149,8 @@ class Order:
     def saw(self, before: Read, request: Read, after_s: float) -> None:
         """Learn one succession."""
         found = self._next.get(before)
+        if found is None and len(self._next) >= QUESTIONS_MAX:
+            return
         if found is None or (found.request != request and found.streak <= 1):
             self._next[before] = _Next(request, 1, after_s)
         elif found.request == request:

@@ -24,7 +24,7 @@ START_S = 5.0  # after opening: the first rounds only teach who is there, in whi
 PATIENCE = 1.5  # periods without a value before one is called missing: two clocks drift past each other
 SOONEST = 0.75  # of a period between two rows: a master that asks more often is sampled
 APART = 0.6  # of a round of the master: a pause as long lies between two rounds, not in one
-ROWS_MAX, EXCHANGES_MAX = 256, 64
+ROWS_MAX, EXCHANGES_MAX, QUESTIONS_MAX = 256, 64, 1024
 
 
 class _Row(NamedTuple):
@@ -108,7 +108,8 @@ class TapSource:
         columns = self._columns.get(request)
         if columns is None:
             columns = tuple(c for c, signal in enumerate(self.signals) if brings(request, signal))
-            self._columns[request] = columns
+            if len(self._columns) < QUESTIONS_MAX:
+                self._columns[request] = columns
         if not columns:
             return
         self._note(heard)

@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drivers.modbus.pdu import Function, Read, data_bytes, request_pdu
 from drivers.modbus.rtu import seal
@@ -302,4 +304,20 @@ def test_a_flood_of_different_questions_is_bounded() -> None:
     for address in range(POLLS_MAX + 100):
         line.ask(Read(1, Function.READ_HOLDING_REGISTERS, address, 2))
     assert len(line.tap.polls) == POLLS_MAX
+    assert len(line.tap._order._next) <= POLLS_MAX
     assert len(line.tap._unit(1).open) <= OPEN_MAX
+    for _ in range(200):
+        line.answer(OTHER)
+    assert len(line.tap._orphans) < 100
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=60), st.floats(0, 5)), max_size=30))
+def test_no_bytes_at_any_time_do_more_than_be_counted(said: list[tuple[bytes, float]]) -> None:
+    tap, now_s, got = Tap(CHAR_S, GAP_S), 7.0, []
+    for data, pause_s in said:
+        now_s += pause_s
+        got += tap.feed(data, now_s)
+    got += tap.settle(now_s + 10)
+    assert not tap._splitter.waiting
+    assert not got
