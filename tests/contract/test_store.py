@@ -230,6 +230,27 @@ def test_points_keep_their_history_through_any_grouping_and_a_write_undone(run: 
     run(test)
 
 
+def test_points_added_later_share_no_row_with_another_gateway(run: Callable[[Test], None]) -> None:
+    async def test(store: Store) -> None:
+        one = (1, 0, 1.0, 1.0, 1.0, 1.0, 1)
+        blocks = {"gw-1": _block(("p0",), 0, one), "gw-2": _block(("p0",), 0, one)}
+        for gateway in ("gw-1", "gw-2"):
+            await store.write("e1", lambda tx, gateway=gateway: tx.add_aggregates(gateway, [blocks[gateway]]))
+
+        def both(tx: Transaction) -> None:
+            tx.add_aggregates("gw-1", [_block(("p0", "p1"), 0, one, one)])
+            tx.add_aggregates("gw-2", [blocks["gw-2"]])
+
+        await store.write("e1", both)
+        found = {
+            (gateway, point): (await store.aggregates("e1", gateway, point, MINUTE, 0, MINUTE)).n.tolist()
+            for gateway, point in (("gw-1", "p0"), ("gw-1", "p1"), ("gw-2", "p0"))
+        }
+        assert found == {("gw-1", "p0"): [2], ("gw-1", "p1"): [1], ("gw-2", "p0"): [2]}
+
+    run(test)
+
+
 def test_arrivals_add_up(run: Callable[[Test], None]) -> None:
     async def test(store: Store) -> None:
         row = Arrivals("gw-1", 0, 1, 30, 29, 3, 500)

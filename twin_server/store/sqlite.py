@@ -34,8 +34,8 @@ from twin_server.store.rows import (
     User,
     Voucher,
 )
+from twin_server.store.shelves import Numbers
 from twin_server.store.sqlite_file import File
-from twin_server.store.sqlite_shelves import Numbers
 from twin_server.store.sqlite_write import SqliteTransaction, put_audit
 from twin_wire.errors import ConfigError, StoreError
 

@@ -18,9 +18,9 @@ from twin_server.store.rows import (
     StoredDocument,
     StoredEvent,
 )
+from twin_server.store.shelves import Numbers
 from twin_server.store.sqlite_read import chain_of, document_by_prefix, gateway_of, tile
 from twin_server.store.sqlite_schema import SLOT_US
-from twin_server.store.sqlite_shelves import Numbers
 
 _MERGE_ARRIVAL = """
 insert into arrival values(?,?,?,?,?,?,?,?) on conflict do update set
