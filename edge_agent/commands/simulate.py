@@ -19,6 +19,7 @@ beside gateway.toml), everything sealed is marked as simulated, and nothing is s
 that is marked as simulated. Needs the command hardware-sim.
 """
 REDRAW_S, LINES_S = 1.0, 5.0
+BEGIN_LOOK_S = 0.1
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +61,8 @@ async def _show(agent: Agent, seconds: float | None) -> None:
     """Show all values again and again; stop the agent after `seconds`."""
     loop = asyncio.get_running_loop()
     terminal = sys.stdout.isatty()
+    while agent.pollers and not any(poller.turns for poller in agent.pollers):  # noqa: ASYNC110  kernels compile
+        await asyncio.sleep(BEGIN_LOOK_S)
     end_s = loop.time() + seconds if seconds else float("inf")
     while loop.time() < end_s:
         await asyncio.sleep(min(REDRAW_S if terminal else LINES_S, max(0.05, end_s - loop.time())))

@@ -50,7 +50,7 @@ async def live_values(address: str, wanted: int) -> dict[str, Any]:
 
 async def commission(folder: Path, port: Path, desk: Server) -> None:
     bus = str(port)
-    found = await command(folder, "scan", bus, "--units", "1-13", "--wait", "0.1", "--listen", "0.2", "--baud", "9600")
+    found = await command(folder, "scan", bus, "--units", "1-13", "--wait", "0.05", "--listen", "0.2", "--baud", "9600")
     units = [int(number) for number in re.findall(r"^unit (\d+)  9600 8N1", found, re.M)]
     assert units == [METHANE, WEATHER, DUST]
     for unit in units:

@@ -36,7 +36,7 @@ async def instruments(path: Path) -> AsyncIterator[RtuBus]:
         registers = Registers(load_profile(PROFILES, name), time.monotonic)
         for signal, value in values.items():
             registers.show(signal, value)
-        bus.add(Unit(number, registers.image, 0.01))
+        bus.add(Unit(number, registers.image, 0.002))
     await bus.plug()
     task = asyncio.create_task(bus.run())
     try:

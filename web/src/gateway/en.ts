@@ -73,7 +73,7 @@ export const en: Record<Word, string> = {
   honesty: 'A signature proves that a record is unaltered since sealing, not that a value is true.',
   theme: 'Light or dark',
   language: '中文',
-  read_only: 'Instruments are only ever read; what is written here is gateway.toml and points.csv alone.',
+  read_only: 'Instruments are only ever read; what is written here is gateway.toml, points.csv and profiles of this site alone.',
   polls: 'Polls',
   rejected_frames: 'Bad frames',
   predicted: 'Load expected',

@@ -71,7 +71,7 @@ export const zh = {
   honesty: '签名只证明记录封存后未改动，不代表数值真实。',
   theme: '明暗',
   language: 'English',
-  read_only: '对仪表只读；这里写入的只有 gateway.toml 和 points.csv。',
+  read_only: '对仪表只读；这里写入的只有 gateway.toml、points.csv 和本矿档案。',
   polls: '轮询',
   rejected_frames: '不合格帧',
   predicted: '预计占用',
