@@ -20,6 +20,7 @@ from twin_server.config import Config, read_config
 from twin_server.export import Wanted, open_format
 from twin_server.log import Ledger
 from twin_server.mirror import pinned_key, run_mirror
+from twin_server.parties import party_key, sign_entry
 from twin_server.revocation import RevokeBody, ask_revoke, revocation
 from twin_server.serve import held, serve
 from twin_server.sites import Sites
@@ -97,6 +98,19 @@ def _mirror(options: argparse.Namespace) -> None:
         await run_mirror(options.server, options.enterprise, token, key, folder, options.every, say)
 
     asyncio.run(run())
+
+
+def _countersign(options: argparse.Namespace) -> None:
+    public, new = party_key(Path(options.key))
+    if new:
+        print(f"new key in {options.key}, public {public.raw.hex()}: have an administrator add it as a party")
+        return
+    if options.index is None:
+        print(f"public {public.raw.hex()}")
+        return
+    token = _first_line(options.token_file) if options.token_file else ""
+    given = (options.server, token, options.enterprise, options.vkey, options.party, Path(options.key), options.index)
+    print(f"countersigned {asyncio.run(sign_entry(*given))}")
 
 
 def _enterprises_add(options: argparse.Namespace) -> None:
@@ -315,6 +329,8 @@ def _print_report(report: Report) -> None:
         print(f"  late: gateway {gateway} batch {epoch}/{seq}")
     for gateway, epoch, first, last in report.suspect:
         print(f"  suspect: gateway {gateway} epoch {epoch}, its entries {first} to {last}: the key was revoked later")
+    if report.countersigned:
+        print(f"  {len(report.countersigned)} countersignatures of second parties hold")
     for size, time_s, name in report.witnessed[-1:]:
         print(f"  entries below {size} existed by {_time(time_s * 1_000_000)}, says the witness {name}")
     print("  records unaltered since sealing" if not report.faults else f"  {len(report.faults)} faults")

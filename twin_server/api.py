@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from twin_server import acts, changes, exports, people, query, reads, revocation, sockets, summary
+from twin_server import acts, changes, exports, parties, people, query, reads, revocation, sockets, summary
 from twin_server.access import ROLES
 from twin_server.live import hang_up, start
 from twin_server.params import TIME_US_MAX, Call, Parameter, Route, answer, authorised, time
@@ -52,6 +52,8 @@ ROUTES = (
     Route("PUT", f"{E}/people/{{tag}}", people.put_person, people.KEEPERS, (), ""),
     Route("DELETE", f"{E}/people/{{tag}}", people.erase_person, people.KEEPERS, (), ""),
     Route("POST", f"{E}/gateways/{{g}}/revoke", revocation.revoke, ("admin",), (), JSON),
+    Route("POST", f"{E}/parties", parties.add_party, ("admin",), (), JSON),
+    Route("POST", f"{E}/countersignatures", parties.post_countersignature, ("regulator", "enterprise"), (), JSON),
     Route("GET", f"{E}/changes", changes.list_changes, (), (SINCE_INDEX, LIMIT), JSON),
     Route("GET", f"{E}/export.csv", exports.export_csv, (), (FROM, TO, POINTS), CSV),
 )

@@ -9,14 +9,12 @@ from concurrent.futures import Executor
 from hashlib import sha256
 from typing import NamedTuple
 
-from twin_server.store.rows import LATE_US
+from twin_server.said import Said, Untrue
 from twin_server.tree import Tree
 from twin_wire.errors import FormatError, ProofError
 from twin_wire.keys import PublicKey, kid_text
 from twin_wire.merkle import leaf_hash
-from twin_wire.note import checkpoint_text, read_cosignatures, vkey
 from twin_wire.receipt import verify_receipt
-from twin_wire.records import decode_record
 from twin_wire.statement import ZERO_HASH, Statement, check, check_successor, read, statement_hash
 from twin_wire.voucher import read_enrol_body
 
@@ -75,24 +73,17 @@ class Auditor:
         self.origin = origin
         self.whole = runs is None
         self._runs = runs or ()
-        self._witnesses = tuple(witnesses)
         self.faults: list[Fault] = []
         self.counts = dict.fromkeys(("entries", "bodies", "signatures", "receipts", "late", "given_up", "notes"), 0)
-        self.simulated = False
-        self.late: list[tuple[str, int, int]] = []  # gateway, epoch, seq
         self.tree = Tree()
+        self.said = Said(origin, log_public, witnesses, self.root_at if self.whole else None)
         self.tiles: dict[tuple[int, int], bytes] = {}  # SHA-256 of every full tile rebuilt
         self._log_public = log_public
         self._signatures = signatures
         self._roots = bytearray(self.tree.root())  # root of every size, for anchors
         self._epochs: dict[tuple[str, int], Epoch] = {(origin, 0): Epoch(log_public)}
         self._held: tuple[int, Statement] | None = None  # until the next entry says whether it is disputed
-        self._gaps: dict[tuple[str, int], list[tuple[int, int]]] = {}
-        self._revoked: dict[tuple[str, int], int] = {}  # the entry that says so
-        self.witnessed: list[tuple[int, int, str]] = []  # entries below the size existed by the time in s, says who
-        self.suspect: list[tuple[str, int, int, int]] = []  # gateway, epoch, first and last entry
         self._given_up: list[tuple[int, Statement]] = []
-        self._ends_ms: dict[int, tuple[str, int, int, int]] = {}  # data entries without a time of receipt yet
 
     # -- one chunk after the other
 
@@ -120,6 +111,7 @@ class Auditor:
     def finish(self) -> None:
         """Name what is still open: numbers that never came, bodies given up without a record."""
         self._release()
+        self.counts["late"] = len(self.said.late)
         runs = (
             [(*key, 0, max(book.hashes, default=-1)) for key, book in self._epochs.items()]
             if self.whole
@@ -128,7 +120,7 @@ class Auditor:
         for gateway, epoch, first, last in sorted(runs):
             held = self._epochs.get((gateway, epoch))
             for low, high in _holes(first, last, held.hashes if held else ()):
-                if not self._explained(gateway, epoch, low, high):
+                if not self.said.explains(gateway, epoch, low, high):
                     text = f"statement {low}" if low == high else f"statements {low} to {high}"
                     self._add(
                         Fault("missing", -1, gateway, epoch, low, f"{text} not in the log, no gap record says why")
@@ -137,7 +129,7 @@ class Auditor:
             self._check_joints()
         for index, statement in self._given_up:
             chain = statement.chain
-            if self._explained(statement.subject, chain.epoch, chain.seq, chain.seq):
+            if self.said.explains(statement.subject, chain.epoch, chain.seq, chain.seq):
                 self.counts["given_up"] += 1
             else:
                 self._fault("absent", index, statement, "its body is not here, and no gap record says why")
@@ -175,66 +167,10 @@ class Auditor:
         if sha256(seen.body).digest() != statement.digest:
             self._fault("altered", seen.index, statement, "the body is not the one that was signed")
             return
-        if statement.kind in ("gap", "clock", "genesis", "revoke", "witness"):
-            self._note(seen.index, statement, seen.body)
-        elif statement.kind == "data":
-            chain = statement.chain
-            self._ends_ms[seen.index] = (statement.subject, chain.epoch, chain.seq, chain.t1_ms)
-
-    def _note(self, index: int, statement: Statement, body: bytes) -> None:
-        """Remember what a gap, clock or genesis record says."""
         try:
-            record = decode_record(body)
-        except FormatError as fault:
-            self._fault("form", index, statement, f"record: {fault}")
-            return
-        if statement.kind == "genesis" and statement.subject == self.origin:
-            self.simulated = record.get("simulated") is True
-            if index or record.get("log_vkey") != vkey(self.origin, self._log_public):
-                self._fault("key", index, statement, "the genesis entry names another key, or is not the first entry")
-        elif statement.kind == "witness":
-            self._witness(index, statement, record)
-        elif statement.kind == "revoke":
-            self._revoke(index, statement, record)
-        elif statement.kind == "gap":
-            epoch, ranges = record.get("epoch"), record.get("ranges")
-            if isinstance(epoch, int) and isinstance(ranges, list):
-                said = self._gaps.setdefault((statement.subject, epoch), [])
-                said += [(r[0], r[1]) for r in ranges if isinstance(r, list) and _is_range(r)]
-        elif statement.subject == self.origin:
-            self._receive_times(record)
-
-    def _witness(self, index: int, statement: Statement, record: dict[str, object]) -> None:
-        size, root, lines = record.get("size"), record.get("root"), record.get("lines")
-        if not isinstance(size, int) or not isinstance(root, bytes) or not isinstance(lines, list):
-            return self._fault("form", index, statement, "witness record without a head")
-        try:
-            note = f"{checkpoint_text(self.origin, size, root)}\n" + "".join(f"{line}\n" for line in lines)
-            found = read_cosignatures(note, self._witnesses)
-        except FormatError as fault:
-            return self._fault("witness", index, statement, str(fault))
-        if self.whole and (size > index or self.root_at(size) != root):
-            return self._fault("witness", index, statement, f"witnesses signed a log of {size} that is not this one")
-        self.witnessed += [(size, each.time_s, each.name) for each in found]
-        return None
-
-    def _revoke(self, index: int, statement: Statement, record: dict[str, object]) -> None:
-        gateway, epoch, first = record.get("gateway"), record.get("epoch"), record.get("suspect_from")
-        if statement.subject != self.origin or not isinstance(gateway, str) or not isinstance(epoch, int):
-            return
-        self._revoked.setdefault((gateway, epoch), index)
-        if isinstance(first, int) and 0 <= first < index:
-            self.suspect.append((gateway, epoch, first, index))
-
-    def _receive_times(self, record: dict[str, object]) -> None:
-        first, times_ms = record.get("from"), record.get("received_ms")
-        if not isinstance(first, int) or not isinstance(times_ms, list):
-            return
-        for index, time_ms in enumerate(times_ms, first):
-            known = self._ends_ms.pop(index, None)
-            if known is not None and isinstance(time_ms, int) and (time_ms - known[3]) * 1000 > LATE_US:
-                self.counts["late"] += 1
-                self.late.append(known[:3])
+            self.said.take(seen.index, statement, seen.body)
+        except Untrue as fault:
+            self._fault(fault.kind, seen.index, statement, str(fault))
 
     def _check_anchor(self, index: int, statement: Statement) -> None:
         chain = statement.chain
@@ -273,8 +209,8 @@ class Auditor:
         if book is None:
             self._fault("key", seen.index, statement, f"key {kid_text(statement.kid)} was not enrolled before")
             return None
-        if key in self._revoked:
-            self._fault("revoked", seen.index, statement, f"its key was revoked by entry {self._revoked[key]}")
+        if key in self.said.revoked:
+            self._fault("revoked", seen.index, statement, f"its key was revoked by entry {self.said.revoked[key]}")
         return book.public
 
     def _hold(self, index: int, statement: Statement) -> None:
@@ -337,13 +273,6 @@ class Auditor:
         elif before is None or before.head is None or statement_hash(before.head.raw) != first.chain.prev:
             raise ProofError(f"epoch {first.chain.epoch} does not continue the one before")
 
-    def _explained(self, gateway: str, epoch: int, low: int, high: int) -> bool:
-        left = low
-        for first, last in sorted(self._gaps.get((gateway, epoch), [])):
-            if first <= left <= last:
-                left = last + 1
-        return left > high
-
     def _fault(self, kind: str, index: int, statement: Statement, text: str) -> None:
         self._add(Fault(kind, index, statement.subject, statement.chain.epoch, statement.chain.seq, text))
 
@@ -358,10 +287,6 @@ def _signature_fault(work: tuple[int, Statement, PublicKey]) -> str:
     except ProofError as fault:
         return str(fault)
     return ""
-
-
-def _is_range(pair: list[object]) -> bool:
-    return len(pair) == 2 and all(isinstance(n, int) for n in pair)
 
 
 def _holes(first: int, last: int, numbers: Iterable[int]) -> list[tuple[int, int]]:

@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from twin_server.context import LEDGER
 from twin_server.live import LIVE
 from twin_server.params import Call, answer
+from twin_server.parties import WANTED, countersigners
 from twin_server.store import Store
 from twin_server.store.rows import StoredBatch
 from twin_wire.commissioning import read_certificate
@@ -48,7 +50,13 @@ async def list_changes(call: Call) -> web.Response:
     store, asked = call.app[LIVE].store, call.asked
     entries = await store.entries(call.enterprise, asked["since_index"], asked["limit"], without="data")
     before: dict[str, bytes | None] = {}  # by gateway, the manifest before the entry at hand
-    return answer([await _change(store, call.enterprise, entry, before) for entry in entries])
+    origin = (await call.app[LEDGER].open(call.enterprise)).origin
+    signed = await countersigners(store, call.enterprise, origin)
+    rows = [await _change(store, call.enterprise, entry, before) for entry in entries]
+    for row in rows:
+        if row.kind in WANTED:
+            row.summary["countersigned"] = signed.get(row.index, [])
+    return answer(rows)
 
 
 async def _change(store: Store, enterprise: str, entry: StoredBatch, before: dict[str, bytes | None]) -> Change:
@@ -199,6 +207,8 @@ def sentence(kind: str, gateway: str, summary: Mapping[str, Any]) -> str:
         "restore": "The server's data was restored from an older copy; gateways send again what is missing.",
         "acknowledgement": f"{summary.get('by', '?')} acknowledged {summary.get('rule')} of "
         f"{summary.get('point') or who}.",
+        "party": f"{summary.get('party', '?')} ({summary.get('role', '?')}) may countersign from here on.",
+        "countersign": f"{summary.get('party', '?')} countersigned entry {summary.get('index', '?')}.",
         "mark": f"{summary.get('point', '?')} of gateway {gateway} is marked {summary.get('what', '?')}"
         f" by {summary.get('by', '?')}: {summary.get('reason', '?')}" + _ended(summary),
         "commissioning": _commissioned(gateway, summary),

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _verify(verbs)
     _witness(verbs)
     _mirror(verbs)
+    _countersign(verbs)
     _export(verbs, common)
     return top
 
@@ -164,6 +165,18 @@ def _mirror(verbs: Verbs) -> None:
     made.add_argument("--token-file", metavar="FILE", help="a token for the server (first line)")
     made.add_argument("--vkey", default="", help="the log's key as you were given it by another way; needed at first")
     made.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between looks; 0: once (10)")
+
+
+def _countersign(verbs: Verbs) -> None:
+    text = "sign an entry of a log as a second party, with a key of your own; makes the key at first"
+    made = _add(verbs, "countersign", "countersign", text)
+    made.add_argument("--key", metavar="FILE", required=True, help="your key file; keep it to yourself")
+    made.add_argument("--server", metavar="URL", help="the server")
+    _enterprise_option(made, required=False)
+    made.add_argument("--vkey", default="", help="the log's key as you were given it by another way")
+    made.add_argument("--party", default="", help="your id among the parties of the log")
+    made.add_argument("--token-file", metavar="FILE", help="a token for the server (first line)")
+    made.add_argument("--index", type=int, metavar="ENTRY", help="the entry you have looked at")
 
 
 def _export(verbs: Verbs, common: Common) -> None:

@@ -34,6 +34,7 @@ class Report(NamedTuple):
     faults: list[Fault]
     late: list[tuple[str, int, int]]
     suspect: list[tuple[str, int, int, int]]  # gateway, epoch, entries of a key that was revoked later
+    countersigned: list[tuple[int, str]]  # entry and second party
     witnessed: list[tuple[int, int, str]]  # entries below this size existed by this time (s), says this witness
 
     def as_json(self) -> dict[str, object]:
@@ -48,6 +49,7 @@ class Report(NamedTuple):
             "faults": [fault._asdict() for fault in self.faults],
             "late": [{"gateway": g, "epoch": e, "seq": s} for g, e, s in self.late],
             "suspect": [{"gateway": g, "epoch": e, "first": a, "last": b} for g, e, a, b in self.suspect],
+            "countersigned": [{"index": i, "party": p} for i, p in self.countersigned],
             "witnessed": [{"size": s, "time_s": t, "witness": w} for s, t, w in self.witnessed],
         }
 
@@ -116,8 +118,9 @@ async def audit(source: Source, pinned_vkey: str, progress: Progress, witnesses:
         auditor.finish()
         await source.check_heads(auditor)
     faults = sorted(auditor.faults, key=lambda fault: (fault.index, fault.gateway, fault.epoch, fault.seq))
-    found = auditor.late, auditor.suspect, auditor.witnessed
-    return Report(source.enterprise, origin, source.size, auditor.simulated, auditor.counts, faults, *found)
+    said = auditor.said
+    found = said.late, said.suspect, said.countersigned, said.witnessed
+    return Report(source.enterprise, origin, source.size, auditor.said.simulated, auditor.counts, faults, *found)
 
 
 async def _verify_server(

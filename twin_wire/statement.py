@@ -44,6 +44,8 @@ KINDS = (
     "access",
     "mark",
     "witness",
+    "party",
+    "countersign",
     "commissioning",
 )
 MEDIA_TYPE = "application/vnd.minetwin."

@@ -5,7 +5,7 @@ import type { PublicKey } from './keys';
 import { digest } from './merkle';
 
 const MEDIA = 'application/vnd.minetwin.';
-const KINDS = new Set(['data', 'manifest', 'structure', 'ruleset', 'genesis', 'enrol', 'rotate', 'revoke', 'gap', 'clock', 'silence', 'fork', 'restore', 'calibration', 'acknowledgement', 'access', 'mark', 'witness', 'commissioning']);
+const KINDS = new Set(['data', 'manifest', 'structure', 'ruleset', 'genesis', 'enrol', 'rotate', 'revoke', 'gap', 'clock', 'silence', 'fork', 'restore', 'calibration', 'acknowledgement', 'access', 'mark', 'witness', 'party', 'countersign', 'commissioning']);
 const BYTES_MAX = 1024;
 const NAME_BYTES_MAX = 128;
 const SIGN1 = Uint8Array.from([0x84, 0x6a, ...[...'Signature1'].map((c) => c.charCodeAt(0))]);
