@@ -120,7 +120,7 @@ class ModbusListener:
         text = "this link is listen_only: it has no transmitter, and polling needs one"
         raise ConfigError(
             text,
-            "take the bus's own master as the source of data, or set listen_only = false if no other master is on it",
+            'kind = "modbus-tap" takes readings from what another master asks; listen_only = false if there is none',
             tuple((f"devices[{place}]", text) for place in range(len(devices))) or (("points", text),),
         )
 

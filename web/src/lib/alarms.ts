@@ -35,6 +35,7 @@ const RULE_KEYS: Record<string, Key> = {
   gap: 'rule.gap',
   clock_step: 'rule.clock_step',
   restart: 'rule.restart',
+  bus_write: 'rule.bus_write',
   silent: 'rule.silent',
   late: 'rule.late',
   fork: 'rule.fork',

@@ -433,6 +433,7 @@ export const en: Record<Key, string> = {
   'rule.gap': 'Data missing',
   'rule.clock_step': 'Clock stepped',
   'rule.restart': 'Gateway restarted',
+  'rule.bus_write': 'Another master wrote to a device',
   'rule.silent': 'Gateway silent',
   'rule.late': 'Data late',
   'rule.fork': 'Two batches, one number',

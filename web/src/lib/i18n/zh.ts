@@ -429,6 +429,7 @@ export const zh = {
   'rule.gap': '数据缺失',
   'rule.clock_step': '时钟跳变',
   'rule.restart': '网关重启',
+  'rule.bus_write': '其他主站写入设备',
   'rule.silent': '网关静默',
   'rule.late': '数据迟到',
   'rule.fork': '同号不同批',
