@@ -13,6 +13,7 @@ class Sensor(NamedTuple):
     gain: float = 1.0  # the spot's share of the zone's concentration
     drift_per_h: float = 0.0
     step: float = 0.0  # the instrument's own resolution, 0: the profile's
+    deadband: float = 0.0  # what it shows stays until the value is so far from it
 
 
 class PointPlan(NamedTuple):

@@ -34,6 +34,8 @@ LIMITS: dict[str, dict[str, float]] = {  # of the rulesets coal-cn and noncoal-c
     "O2": {"alarm_low": 18.0},
 }
 UNIT_SPREAD = 0.03  # two instruments of one kind differ so much in gain
+STIRRED = ("CH4", "CO", "NO2", "dust")
+STIRRING = 4.0  # times the mixing of the served instruments: two real heads of one longwall correlate by 0.72 only
 SURFACE = "surface"  # the place of what stands on no roadway
 
 
@@ -125,7 +127,9 @@ def _channel(point: PointPlan, signal: Signal, chance: random.Random) -> Channel
         word, unit, factor = WORDS[signal.quantity, signal.unit]
     else:
         return None
-    if word not in ("CH4", "CO", "NO2", "wind", "dust", "current"):
+    if word in STIRRED:
+        sensor = sensor._replace(mixing=STIRRING * sensor.mixing)
+    if word not in (*STIRRED, "wind", "current"):
         sensor = point.sensor  # a gain of their own would be an offset far beyond what these instruments have
     step = 10.0**-signal.decimals / signal.divisor
     low, high = (-np.inf if signal.low is None else signal.low), (np.inf if signal.high is None else signal.high)

@@ -1,7 +1,8 @@
 """Episodes without a wire: the same site and instruments as arrays, far faster than life, with what is true of them.
 
 Truth is by counterfactual: each episode is lived twice with the same chances, once without what happens in it. It is
-visible from the first second from which on the two differ by more than an instrument's noise and resolution.
+visible from the first second from which on the two differ by more than an instrument's noise, its resolution and the
+usual wandering of the air at its spot.
 """
 
 import random
@@ -178,10 +179,17 @@ class Studio:
 
 
 def exceeds(values: NDArray[np.float32], without: NDArray[np.float32], channels: Sequence[Channel]) -> Bools:
-    """Return where [T, C] two lives differ by more than noise and resolution, or by one of them showing nothing."""
-    limit = np.array([max(NOISES * c.noise, STEPS * c.resolution) for c in channels], np.float32)
+    """Return where [T, C] two lives differ by more than the air's own wandering, or one of them shows nothing."""
+    own = np.array([max(NOISES * c.noise, STEPS * c.resolution) for c in channels], np.float32)
+    stirred = np.array([c.head.sensor.mixing for c in channels], np.float32)
+    limit = np.maximum(own, stirred * np.abs(_middle(without)))
     missing = np.isnan(values) != np.isnan(without)
     return np.asarray((np.abs(values - without) > limit) | missing)
+
+
+def _middle(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the median of each column, from a reading a minute."""
+    return np.asarray(np.nanmedian(values[::60], axis=0), np.float32)
 
 
 def first_visible(beyond: Bools, erratic: bool) -> int | None:

@@ -17,6 +17,8 @@ LINKS = (
 ZONE_OF = {way.id: way.zone for way in ROADWAYS}
 METHANE = Sensor(t90_s=20.0, noise=0.006, mixing=0.03)
 MOUTH = METHANE._replace(gain=0.9)  # fresh air of the through ventilation mixes in
+COARSE = METHANE._replace(deadband=0.09)  # shows tenths, and the same tenth until it is surely another
+COARSE_BY = MOUTH._replace(deadband=0.09)
 CORNER = Sensor(t90_s=20.0, noise=0.010, mixing=0.05, gain=1.35)
 OXYGEN = Sensor(t90_s=30.0, noise=0.03)
 MONOXIDE = Sensor(t90_s=30.0, noise=0.4, mixing=0.05)
@@ -38,11 +40,11 @@ _METHANE = (
     ("a-face", _DRAEGER, "heading-a", 415.0, "heading_a", "heading_face", "heading A face 掘进A迎头", METHANE),
     ("a-return", _DRAEGER, "heading-a", 12.0, "heading_a", "heading_return", "heading A return 掘进A回风", MOUTH),
     ("b-face", _DRAEGER, "heading-b", 375.0, "heading_b", "heading_face", "heading B face 掘进B迎头", METHANE),
-    ("b-return", _PEMTECH, "heading-b", 12.0, "heading_b", "heading_return", "heading B return 掘进B回风", MOUTH),
+    ("b-return", _PEMTECH, "heading-b", 12.0, "heading_b", "heading_return", "heading B return 掘进B回风", COARSE_BY),
     ("face", _DRAEGER, "face", 172.0, "face", "coal_face", "1101 face T1 采面", METHANE),
     ("corner", _DRAEGER, "face", 179.0, "face", "face_return_corner", "return corner T0 上隅角", CORNER),
     ("return-gate", _DRAEGER, "return-gate", 560.0, "face", "coal_face_return", "1101 return T2 采面回风", METHANE),
-    ("return", _PEMTECH, "return-1", 120.0, "return", "total_return", "main return 总回风", METHANE),
+    ("return", _PEMTECH, "return-1", 120.0, "return", "total_return", "main return 总回风", COARSE),
 )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ class SensorBank:
         self._noise = np.array([s.noise for s in sensors])
         self._own_drift = np.array([s.drift_per_h for s in sensors]) / 3600.0
         self._step = np.array([head.sensor.step or head.step for head in heads])
+        self._deadband = np.array([s.deadband for s in sensors])
         self._low, self._high = np.array([h.low for h in heads]), np.array([h.high for h in heads])
         self._spot = np.array([s.mixing for s in sensors]) * self._random.standard_normal(self._count)
         self._drift = np.zeros(self._count)
@@ -95,6 +96,7 @@ class SensorBank:
             value[ours] = value[theirs]
         value = np.minimum(np.maximum(value, self._low), self._high)
         shown: Columns = np.where(self._steps > 0, np.round(value / self._fine) * self._fine, value)
+        shown = np.where(np.abs(value - self._shown) < self._deadband, self._shown, shown)
         if self._faults:
             self._hold(shown, fate)
         self._shown = shown

@@ -78,6 +78,8 @@ class SensorState:
         if fault == "dropout" and self.random.random() < DROPOUT_SHARE:
             return math.nan
         value = self._electric(elapsed_s)
+        if spec.deadband and abs(value - self.shown) < spec.deadband:
+            return self.shown
         step = self._amount if fault == "coarse" else spec.step
         return round(value / step) * step if step else value
 

@@ -1,5 +1,6 @@
 """Work that comes and goes: cutting and pauses within a shift, a long pause between shifts; seeded."""
 
+import math
 import random
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from hardware_sim.world import World
 
 SHIFT_S, HANDOVER_S = 8 * 3600.0, 2400.0  # three shifts a day, and the pause at the end of each
 TURN_S = 10.0  # how often anything is decided
+DRAG_SPREAD, DRAG_S = 0.08, 1200.0  # how far and how slowly the mine's resistance wanders with what stands there
 
 
 class Crew(NamedTuple):
@@ -28,7 +30,7 @@ SHIFT_MACHINES = tuple(machine for crew in CREWS for machine in crew.machines)
 
 
 class Shifts:
-    """Lets the crews of a mine begin and end cutting."""
+    """Lets the crews of a mine begin and end cutting, and what stands in its roadways wander."""
 
     def __init__(self, seed: str) -> None:
         self.random = random.Random(f"shifts/{seed}")  # noqa: S311
@@ -42,6 +44,9 @@ class Shifts:
         if self._left_s > 0:
             return
         self._left_s = TURN_S
+        keep = math.exp(-TURN_S / DRAG_S)
+        wander = DRAG_SPREAD * math.sqrt(1.0 - keep * keep) * self.random.gauss(0.0, 1.0)
+        world.drag = max(0.5, 1.0 + (world.drag - 1.0) * keep + wander)
         handover = world.time_s % SHIFT_S > SHIFT_S - HANDOVER_S
         for crew in CREWS:
             chance, strength = self.random.random(), self.random.uniform(0.85, 1.15)

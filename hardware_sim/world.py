@@ -79,6 +79,7 @@ class World(Weather):
             "b": Fan(8.0, 8.0, 2930.0, 22.0),
         }
         self.flow = 0.0  # m³/s through the main fan
+        self.drag = 1.0  # times the mine's resistance: cars, doors, falls
         self.methane = {"heading_a": 0.003, "heading_b": 0.003, "face": 0.004, "return": 0.0035}
         self.monoxide = dict.fromkeys(ZONES, 0.0)
         self.dust = dict.fromkeys(ZONES, 1.0)  # mg/m³
@@ -97,7 +98,7 @@ class World(Weather):
         for fan in self.fans.values():
             fan.step(dt)
         n = self.fans["main"].n
-        self.flow = math.sqrt(max(CURVE.h0 * n * n + CURVE.hn, 1.0) / (CURVE.r + CURVE.a))
+        self.flow = math.sqrt(max(CURVE.h0 * n * n + CURVE.hn, 1.0) / (CURVE.r * self.drag + CURVE.a))
         falling = self.pass_weather(dt)
         flows = {zone: self.flow_of(zone) for zone in ZONES}
         self._methane(flows, falling, dt)

@@ -89,6 +89,15 @@ def test_a_fault_of_one_changes_nothing_at_the_others_and_nothing_after_its_repa
             assert one.tolist() == other.tolist()
 
 
+def test_a_coarse_head_stays_until_it_is_surely_another_alone_and_in_columns() -> None:
+    spec = Sensor(deadband=0.09)
+    bank, single = SensorBank([Head(spec, 0.1)], "d"), SensorState(spec._replace(step=0.1), "d")
+    truth = [0.30, 0.36, 0.38, 0.33, 0.41, 0.35, 0.29]
+    shown = [float(bank.read(np.array([value]))[0]) for value in truth]
+    assert shown == pytest.approx([0.3, 0.3, 0.3, 0.3, 0.4, 0.4, 0.3])
+    assert [single.read(value, 1.0) for value in truth] == pytest.approx(shown)
+
+
 def test_values_end_where_the_scale_ends() -> None:
     bank = SensorBank([Head(Sensor(), 0.1, 0.0, 4.0)], "e")
     assert bank.read(np.array([9.0])).tolist() == [4.0]
