@@ -133,6 +133,8 @@ def _channel(point: PointPlan, signal: Signal, chance: random.Random) -> Channel
         sensor = point.sensor  # a gain of their own would be an offset far beyond what these instruments have
     step = 10.0**-signal.decimals / signal.divisor
     low, high = (-np.inf if signal.low is None else signal.low), (np.inf if signal.high is None else signal.high)
+    if signal.type.startswith("u"):
+        low = max(low, 0.0)  # its registers hold nothing below
     convert: Callable[[Columns], Columns] = head_m if word == "head" else lambda value: value * factor
     start = 3000.0 if word == "head" else 0.0
     resolution = float(abs(np.diff(convert(np.array([start, start + (sensor.step or step)])))[0]))
