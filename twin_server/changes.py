@@ -207,6 +207,7 @@ def sentence(kind: str, gateway: str, summary: Mapping[str, Any]) -> str:
         "restore": "The server's data was restored from an older copy; gateways send again what is missing.",
         "acknowledgement": f"{summary.get('by', '?')} acknowledged {summary.get('rule')} of "
         f"{summary.get('point') or who}.",
+        "witness": f"Witnesses cosigned the log at {summary.get('size', '?')} entries.",
         "party": f"{summary.get('party', '?')} ({summary.get('role', '?')}) may countersign from here on.",
         "countersign": f"{summary.get('party', '?')} countersigned entry {summary.get('index', '?')}.",
         "mark": f"{summary.get('point', '?')} of gateway {gateway} is marked {summary.get('what', '?')}"

@@ -80,14 +80,20 @@ export function changeLines(change: Change, lang: Lang): Line[] {
   return lines.sort((a, b) => Number(Boolean(b.mark)) - Number(Boolean(a.mark)));
 }
 
+/** Who countersigned a change that a second party has to look at: [] is one party alone; null, nobody has to. */
+export function secondParties(change: Change): string[] | null {
+  const found = change.summary['countersigned'];
+  return Array.isArray(found) ? found.map(String) : null;
+}
+
 /** The gateway a change is about; a statement of the server names it in its record. */
 export const subjectOf = (change: Change): string => String(change.summary['gateway'] ?? change.gateway);
 
 const CONCERN_OF: Record<string, Concern> = {
-  genesis: 'key', enrol: 'key', rotate: 'key', revoke: 'key', fork: 'key', restore: 'gap', gap: 'gap', silence: 'gap',
+  genesis: 'key', party: 'key', countersign: 'key', enrol: 'key', rotate: 'key', revoke: 'key', fork: 'key', restore: 'gap', gap: 'gap', silence: 'gap',
   manifest: 'map', structure: 'map', ruleset: 'limit', calibration: 'map', mark: 'bypass', commissioning: 'map',
 }; // prettier-ignore
-const NOTED = ['enrol', 'rotate', 'revoke', 'restore', 'gap', 'fork'];
+const NOTED = ['enrol', 'rotate', 'revoke', 'restore', 'gap', 'fork', 'party'];
 
 function plainLine(change: Change, lang: Lang): Line {
   const { kind, summary } = change;
@@ -137,6 +143,9 @@ function chinese(change: Change): string {
     acknowledgement: `${say('by')} 确认 ${summary['point'] ? say('point') : who} 的报警（${say('rule')}）。`,
     mark: `${who} 的测点 ${say('point')}${summary['end_ms'] ? '结束' : '开始'}${MARKS[say('what')] ?? say('what')}（${say('by')}：${say('reason')}）。`,
     commissioning: `${say('by')}（${ROLES[say('role')] ?? say('role')}）开通网关 ${who}：${rows(summary['devices']).length} 台设备，${say('points')} 个测点。`,
+    party: `${say('party')}（${say('role')}）自此可以会签。`,
+    countersign: `${say('party')} 会签第 ${say('index')} 条。`,
+    witness: `见证方已会签 ${say('size')} 条时的日志头。`,
     access: `${say('who')}：对标识卡 ${say('tag')} 执行 ${say('act')}。`,
   };
   return told[kind] ?? change.text;
@@ -221,7 +230,7 @@ function limitText(row: LimitRow, lang: Lang): string {
 }
 
 /** Kinds that say how the server works, not what changed on site. */
-export const isHousekeeping = (change: Change): boolean => change.kind === 'clock' && !('rule' in change.summary);
+export const isHousekeeping = (change: Change): boolean => change.kind === 'witness' || (change.kind === 'clock' && !('rule' in change.summary));
 
 export interface Tally {
   concern: Concern;

@@ -102,6 +102,8 @@ export const en: Record<Key, string> = {
   'reg.mark_note': 'note',
   'reg.concern_key': 'keys',
   'reg.concern_limit': 'limits',
+  'reg.one_party': 'one party only: nobody else has countersigned',
+  'reg.countersigned': 'countersigned by {who}',
   'reg.concern_bypass': 'bypasses and calibrations',
   'reg.concern_map': 'points and devices',
   'reg.concern_gap': 'missing and silent',

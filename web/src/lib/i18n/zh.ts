@@ -100,6 +100,8 @@ export const zh = {
   'reg.mark_note': '注意',
   'reg.concern_key': '密钥',
   'reg.concern_limit': '限值',
+  'reg.one_party': '仅一方声明，尚无第二方会签',
+  'reg.countersigned': '{who} 已会签',
   'reg.concern_bypass': '旁路与标校',
   'reg.concern_map': '测点与设备',
   'reg.concern_gap': '缺失与静默',
