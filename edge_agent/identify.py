@@ -22,7 +22,7 @@ from twin_wire.readings import Quality
 
 WAIT_S = 0.5
 SIGNALS_MAX = 8  # of a profile are asked; enough to tell it from others
-SILENCES_MAX = 2  # then a profile is given up: each silence costs several waits
+SILENCES_MAX = 2  # then a profile is given up, at once if nothing spoke for it: a silence costs several waits
 LOOK_AGAIN_S = 10.0
 SURVEY_REGISTERS = 100
 BLOCK = 10
@@ -74,7 +74,7 @@ class Identifier:
             matches.append(await self._match(profile, identity))
         if not answered and not any(seen.code is not None for seen in self._known.values()):
             raise LinkError(f"unit {self._unit} does not answer", "run: edge-agent scan")
-        matches.sort(key=lambda match: (-match.share, -match.weight))
+        matches.sort(key=lambda match: -match.weight * match.share)
         before = await self._survey(first, count)
         self._tell(f"waiting {again_s:g} s to see what moves")
         await asyncio.sleep(again_s)
@@ -99,9 +99,10 @@ class Identifier:
         silences = possible = 0
         items: list[Verify | Text | Signal] = [*profile.verify, *profile.texts, *_telling(profile)]
         for item in items:
-            if silences >= SILENCES_MAX or (evidence and evidence[-1].weight == CONTRADICTED):
+            spoken = any(each.weight > 0 for each in evidence)
+            if silences >= (SILENCES_MAX if spoken else 1) or (evidence and evidence[-1].weight == CONTRADICTED):
                 break
-            possible += VERIFIED if isinstance(item, Verify) else PLAUSIBLE
+            possible += _possible(item)
             if _is_forbidden(profile, item.address, item.count):
                 continue
             seen = await self.read(item.function, item.address, item.count)
@@ -197,6 +198,13 @@ def _is_forbidden(profile: Profile, address: int, count: int) -> bool:
     return any(address <= last and first < address + count for first, last in profile.modbus.forbid)
 
 
+def _possible(item: Signal | Verify | Text) -> int:
+    """Return the most that an item can say for its profile: an integer without a range is any register."""
+    if isinstance(item, Verify):
+        return VERIFIED
+    return ANSWERED if isinstance(item, Signal) and not item.range and item.type[0] != "f" else PLAUSIBLE
+
+
 def _judge(item: Signal | Verify | Text, seen: Seen) -> Evidence:
     frame = seen.answer.hex(" ")
     name = f"{item.id} ({item.function}:{item.address})" if not isinstance(item, Verify) else f"register {item.address}"
@@ -222,8 +230,7 @@ def _judge(item: Signal | Verify | Text, seen: Seen) -> Evidence:
         return Evidence(name, f"{shown}, as unused registers", 0, frame)
     if item.type in ("f32", "f64") and value and not 1e-6 <= abs(value) <= 1e9:
         return Evidence(name, f"{shown}, no everyday number", ODD, frame)
-    weight = PLAUSIBLE if item.range or item.type in ("f32", "f64") else ANSWERED
-    return Evidence(name, shown, weight, frame)
+    return Evidence(name, shown, _possible(item), frame)
 
 
 def _judge_known(item: Verify, seen: Seen, name: str) -> Evidence:
