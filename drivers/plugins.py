@@ -9,14 +9,16 @@ acme-flow = "acme_flow.driver"          # has check_options(options) and async o
 import importlib.metadata
 import importlib.util
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from twin_wire.errors import ConfigError
 
 GROUP = "mine_twin.drivers"
 NEEDED = ("check_options", "open_link")
-BROKEN = (ImportError, AttributeError, NameError, TypeError, ValueError, SyntaxError, LookupError, OSError)
-# what a module may die of while it is loaded; a RuntimeError or worse is not a broken installation but a bug to see
+BROKEN = (  # what a module may die of while it is loaded
+    *(ImportError, AttributeError, NameError, TypeError, ValueError, SyntaxError, LookupError, OSError),
+    *(RuntimeError, ArithmeticError, AssertionError, SystemExit),
+)
 
 
 def plugin_kinds() -> tuple[str, ...]:
@@ -24,7 +26,7 @@ def plugin_kinds() -> tuple[str, ...]:
     return tuple(sorted({entry.name for entry in importlib.metadata.entry_points(group=GROUP)}))
 
 
-def load_plugin(kind: str) -> ModuleType | None:
+def load_plugin(kind: str) -> Any:
     """Return the module another package offers for a kind, None if there is none; ConfigError if it is broken."""
     found = {entry.value: entry for entry in importlib.metadata.entry_points(group=GROUP, name=kind)}
     if not found:
@@ -41,7 +43,6 @@ def load_plugin(kind: str) -> ModuleType | None:
     missing = [name for name in NEEDED if not callable(getattr(module, name, None))]
     if missing:
         raise _refusal(kind, f"of {_owner(entry)} has no {' and no '.join(missing)}", "see drivers/README.md")
-    assert isinstance(module, ModuleType)
     return module
 
 

@@ -55,6 +55,8 @@ def test_nobody_replaces_a_kind_of_ours(install: Install) -> None:
         ("import not_there_at_all", "No module named 'not_there_at_all'"),
         ("def (", "SyntaxError"),
         ("x = 1 / 'a'", "TypeError"),
+        ("x = 1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
         ("async def open_link(options, clock): return None", "has no check_options"),
     ],
 )
