@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = (ROOT / "hardware_sim" / "TUTORIAL.md").read_text()
-BLOCKS = {name: body for name, _, body in re.findall(r"^`([^`\n]+)`\n```(\w+)\n(.*?)^```", TUTORIAL, re.M | re.S)}
+EVERY = {name: body for name, _, body in re.findall(r"^`([^`\n]+)`\n```(\w+)\n(.*?)^```", TUTORIAL, re.M | re.S)}
+BLOCKS = {name: body for name, body in EVERY.items() if not name.startswith("more/")}
 GATEWAY = """
 [gateway]
 id = "gw-1"
@@ -54,7 +55,9 @@ class Package:
 
     def test(self, *more: str, code: int = 0) -> str:
         plugins = ("-p", "hardware_sim.pytest", "-p", "no:cacheprovider")
-        return self.run(sys.executable, "-m", "pytest", "-q", *plugins, "--rootdir", ".", "tests", *more, code=code)
+        return self.run(
+            sys.executable, "-m", "pytest", "-q", *plugins, "--rootdir", ".", *(more or ("tests",)), code=code
+        )
 
 
 @pytest.fixture(scope="module")
@@ -94,5 +97,10 @@ def test_a_driver_that_trusts_the_checksum_blindly_is_caught(package: Package) -
     whole = next(line for line in body.splitlines() if line.strip().startswith("whole ="))
     package.write("acme_flow/driver.py", body.replace(whole, "        whole = found"))
     package.install()
-    said = package.test("-k", "flipped", code=1)
+    said = package.test("tests", "-k", "flipped", code=1)
     assert "and good, but was" in said
+
+
+def test_the_fixtures_do_what_the_page_says(package: Package) -> None:
+    package.write("more/test_fixtures.py", EVERY["more/test_fixtures.py"])
+    assert "2 passed" in package.test("more")
