@@ -33,5 +33,6 @@ COMMANDS = (
     Row("alarm-test", "edge_agent.commands.alarm_test", "send a marked test alarm to the log and wait for its receipt"),
     Row("certificate", "edge_agent.commands.certificate", "seal who put what into operation, with golden readings"),
     Row("mark", "edge_agent.commands.mark", "log that a point is being calibrated or is bypassed"),
+    Row("backtest", "edge_agent.commands.backtest", "run the detection over recorded or simulated episodes"),
     Row("label", "edge_agent.commands.label", "print what belongs on the box: key id, page, certificate"),
 )
