@@ -34,7 +34,7 @@ def targets() -> Targets:
             for point in device.points:
                 by_zone.setdefault(point.zone, []).append(point.id)
     groups = tuple(tuple(by_zone[zone]) for zone in ("z-heading-a", "z-face", "z-return-gate", "z-pit"))
-    lively = (*winds, Target("co-return-gate", 18.0), Target("fan-pressure", 400.0), Target("voltage", 50.0))
+    lively = (*winds, Target("co-return-gate", 18.0), Target("fan-pressure", 400.0))
     pairs = (
         ("ch4-face", "wind-face"),
         ("ch4-corner", "ch4-return-gate"),
@@ -42,7 +42,7 @@ def targets() -> Targets:
         ("temperature-face", "humidity-face"),
         ("wind-main", "wind-return"),
     )
-    return Targets((*fine, others[0]), (*methane, *winds, *warm, *others), lively, pairs, groups)
+    return Targets(fine, (*methane, *winds, *warm, *others), lively, pairs, groups, (others[0],))
 
 
 def _outburst(pick: Pick) -> list[Action]:

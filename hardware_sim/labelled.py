@@ -25,11 +25,12 @@ class Target(NamedTuple):
 class Targets(NamedTuple):
     """The points of a site by what can befall them."""
 
-    gas: tuple[Target, ...]  # heads that can be covered, pulled down, calibrated
+    gas: tuple[Target, ...]  # heads that always show something: covered, pulled down, calibrated
     any: tuple[Target, ...]  # what can break
     lively: tuple[Target, ...]  # what always moves, so that a replay is one
     pairs: tuple[tuple[str, str], ...]  # neighbours on one terminal strip
     groups: tuple[tuple[str, ...], ...]  # points on one power supply
+    cups: tuple[Target, ...] = ()  # further heads that are calibrated, but show too little to be made to show less
 
 
 class Pick:
@@ -150,11 +151,11 @@ def calibration(target: Target, marked: bool) -> list[Action]:
 
 
 def _calibration(pick: Pick) -> list[Action]:
-    return calibration(pick.target(tuple(t for t in pick.targets.gas if t.gas)), marked=True)
+    return calibration(pick.target((*pick.targets.gas, *pick.targets.cups)), marked=True)
 
 
 def _unmarked(pick: Pick) -> list[Action]:
-    return calibration(pick.target(tuple(t for t in pick.targets.gas if t.gas)), marked=False)
+    return calibration(pick.target((*pick.targets.gas, *pick.targets.cups)), marked=False)
 
 
 def _blip(pick: Pick) -> list[Action]:

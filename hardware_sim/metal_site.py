@@ -162,7 +162,10 @@ def targets() -> Targets:
     points = [point for device in devices() for point in device.points]
     zones = ("z-stope-1", "z-stope-2", "z-workshop", "z-return")
     groups = tuple(tuple(p.id for p in points if p.zone == zone) for zone in zones)
-    return Targets((*monoxide, *dioxide), (*monoxide, *dioxide, *winds, *others), (*monoxide, *winds), pairs, groups)
+    working = tuple(target for target in (*monoxide, *dioxide) if target.point[-2:] in ("s1", "s2", "rn"))
+    quiet = tuple(target for target in (*monoxide, *dioxide) if target not in working)
+    every = (*monoxide, *dioxide, *winds, *others)
+    return Targets(working, every, (*monoxide, *winds), pairs, groups, quiet)
 
 
 def _stope(pick: Pick) -> tuple[str, str, str, tuple[str, ...]]:

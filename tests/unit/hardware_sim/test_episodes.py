@@ -116,6 +116,14 @@ def test_every_recipe_ends_what_it_begins_and_speaks_of_points_verbs_and_faults_
             assert all(action.kind == recipe.kind for action in actions if action.cause) or name == "false-calibration"
 
 
+@pytest.mark.parametrize("kind", SITES)
+def test_whatever_may_befall_an_instrument_befalls_a_column(kind: str) -> None:
+    targets, columns = studio(kind).site.plan.targets(), {channel.point.id for channel in studio(kind).channels}
+    named = {t.point for t in (*targets.gas, *targets.any, *targets.lively, *targets.cups)}
+    assert named | {point for pair in targets.pairs for point in pair} <= columns
+    assert all(set(group) & columns for group in targets.groups)
+
+
 def test_what_can_be_told_live_holds_every_recipe_and_every_story() -> None:
     for plan in SITES.values():
         assert plan.recipes.keys() | plan.stories.keys() == plan.scenarios().keys()
