@@ -5,12 +5,13 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from twin_wire.errors import ConfigError, Error, FormatError, ProofError, StoreError
+from twin_wire.errors import ConfigError, Error, FormatError, ProofError, StoreError, UplinkError
 
 _STATUS: tuple[tuple[type[Error], HTTPStatus], ...] = (
     (ProofError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (FormatError, HTTPStatus.BAD_REQUEST),
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (UplinkError, HTTPStatus.SERVICE_UNAVAILABLE),  # the store's server: whoever asks tries again
     (ConfigError, HTTPStatus.CONFLICT),
 )
 

@@ -4,12 +4,11 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from twin_server.store import STORES, Store, Transaction, open_store
+from twin_server.store import Store, Transaction, open_store
 from twin_server.store.rows import (
     LEVELS_US,
     AggregateBlock,
@@ -29,13 +28,13 @@ SLOT = 10 * MINUTE
 Test = Callable[[Store], Awaitable[None]]
 
 
-@pytest.fixture(params=sorted(STORES))
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Test], None]:
+@pytest.fixture
+def run(store_url: str) -> Callable[[Test], None]:
     """Return a function that runs a test on a fresh store with the enterprises e1 and e2."""
 
     def runner(test: Test) -> None:
         async def body() -> None:
-            store = open_store(f"{request.param}:{tmp_path / 'data'}")
+            store = open_store(store_url)
             try:
                 for name in ("e1", "e2"):
                     await store.add_enterprise(Enterprise(name, name, True, f"localhost/{name}", "key", 1))
@@ -316,9 +315,9 @@ def test_gateways_chains_documents_and_heads_come_back(run: Callable[[Test], Non
     run(test)
 
 
-def test_everything_is_there_after_closing_and_opening_again(tmp_path: Path) -> None:
+def test_everything_is_there_after_closing_and_opening_again(store_url: str) -> None:
     async def write() -> None:
-        store = open_store(f"sqlite:{tmp_path}")
+        store = open_store(store_url)
         await store.add_enterprise(Enterprise("e1", "One", False, "localhost/e1", "key", 1))
         await store.write("e1", _append(_entry(0)))
         await store.close()
@@ -326,7 +325,7 @@ def test_everything_is_there_after_closing_and_opening_again(tmp_path: Path) -> 
             await store.size("e1")
 
     async def read() -> None:
-        store = open_store(f"sqlite:{tmp_path}")
+        store = open_store(store_url)
         assert await store.entry("e1", 0) == _entry(0)
         with pytest.raises(StoreError):
             await store.size("e9")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from twin_server.store import STORES, Store, Transaction, open_store
+from twin_server.store import Store, Transaction, open_store
 from twin_server.store.rows import (
     LEVELS_US,
     Acknowledgement,
@@ -30,13 +30,13 @@ SLOT = 10 * MINUTE
 Test = Callable[[Store], Awaitable[None]]
 
 
-@pytest.fixture(params=sorted(STORES))
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Test], None]:
+@pytest.fixture
+def run(store_url: str) -> Callable[[Test], None]:
     """Return a function that runs a test on a fresh store with the enterprises e1 and e2."""
 
     def runner(test: Test) -> None:
         async def body() -> None:
-            store = open_store(f"{request.param}:{tmp_path / 'data'}")
+            store = open_store(store_url)
             try:
                 for name in ("e1", "e2"):
                     await store.add_enterprise(Enterprise(name, name, True, f"localhost/{name}", "key", 1))
@@ -72,12 +72,13 @@ def _event(begin_us: int, end_us: int = 0, seq: int = 1, text: str = "high") -> 
     )
 
 
-def test_an_erased_person_leaves_no_byte_in_any_file(run: Callable[[Test], None], tmp_path: Path) -> None:
+def test_an_erased_person_leaves_no_byte_in_the_stores_files(
+    run: Callable[[Test], None], stored_files: Callable[[], list[Path]]
+) -> None:
     names = [f"王{n}-{secrets.token_hex(8)}" for n in range(200)]
 
     def bytes_with(name: str) -> list[str]:
-        files = [path for path in tmp_path.rglob("*") if path.is_file()]
-        return [path.name for path in files if name.encode() in path.read_bytes()]
+        return [path.name for path in stored_files() if name.encode() in path.read_bytes()]
 
     async def test(store: Store) -> None:
         for n, name in enumerate(names):

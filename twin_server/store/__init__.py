@@ -8,6 +8,7 @@ StoreError, and the process stops.
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Protocol, TypeVar
 
 from twin_server.store.rows import (
@@ -34,7 +35,8 @@ from twin_wire.errors import ConfigError
 T = TypeVar("T")
 OnCommit = Callable[[str, list[StoredBatch]], None]  # (enterprise, entries just committed), called on the loop
 
-STORES = {"sqlite": "twin_server.store.sqlite"}
+STORES = {"sqlite": "twin_server.store.sqlite", "postgresql": "twin_server.store.postgres"}
+EXTRAS = {"postgresql": "postgres"}  # what to install for a scheme
 
 
 class Transaction(Protocol):
@@ -42,6 +44,9 @@ class Transaction(Protocol):
 
     def size(self) -> int:
         """Return the number of entries in the log."""
+
+    def statements(self, first: int) -> list[bytes]:
+        """Return the statements of all entries with index >= first."""
 
     def gateway(self, gateway: str) -> Gateway | None:
         """Return one gateway, as this transaction sees it."""
@@ -199,7 +204,7 @@ class PeopleDirectory(Protocol):
         """Insert or replace one row."""
 
     async def erase_person(self, enterprise: str, tag: str) -> bool:
-        """Erase one row so that no byte of it stays in any file; return whether there was one."""
+        """Erase one row so that no byte of it stays in the store's files; return whether there was one."""
 
 
 class Accounts(Protocol):
@@ -251,11 +256,17 @@ class Accounts(Protocol):
 class Store(LogReads, HistoryReads, PeopleDirectory, Accounts, Protocol):
     """Everything the server keeps."""
 
+    shared: bool  # other processes may write to the same logs meanwhile
+
     async def write(self, enterprise: str, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in one durable transaction; what it raises undoes it. Returns after the commit and `on_commit`."""
+        """Run `work` in one durable transaction; what it raises undoes it. Returns after the commit and `on_commit`.
+
+        A shared store may run `work` again after a conflict, and raises UplinkError when its server is out of reach
+        or gave no word of the commit: the caller has to send the same again.
+        """
 
     def subscribe(self, on_commit: OnCommit) -> None:
-        """Call `on_commit` on the event loop after every commit that appended entries."""
+        """Call `on_commit` on the event loop after every commit that appended entries, by whichever process."""
 
     async def audit(self, enterprise: str, row: Audit) -> None:
         """Keep an audit row; enterprise "" is the server itself."""
@@ -269,14 +280,33 @@ class Store(LogReads, HistoryReads, PeopleDirectory, Accounts, Protocol):
 
 def open_store(url: str, options: Mapping[str, str] | None = None) -> Store:
     """Open the store named by `url` ("sqlite:DIR"); ConfigError for an unknown scheme or a missing extra."""
+    module, rest = _module(url)
+    store: Store = module.open_store(rest, dict(options or {}))
+    return store
+
+
+def is_shared(url: str) -> bool:
+    """Tell whether several processes may use this store at once; ConfigError as for `open_store`."""
+    return bool(_module(url)[0].SHARED)
+
+
+def migrate(url: str, citus: bool) -> list[str]:
+    """Make the tables of a store that does not make its own; return what was done. ConfigError when it cannot."""
+    module, rest = _module(url)
+    if not hasattr(module, "migrate"):
+        raise ConfigError(f"the store {url.partition(':')[0]!r} makes its own tables when it is opened")
+    done: list[str] = module.migrate(rest, citus)
+    return done
+
+
+def _module(url: str) -> tuple[ModuleType, str]:
     scheme, separator, rest = url.partition(":")
     if not separator or scheme not in STORES:
         raise ConfigError(
             f"no store for {url!r}", f"known schemes: {', '.join(STORES)}", (("store", "unknown scheme"),)
         )
     try:
-        module = import_module(STORES[scheme])
+        return import_module(STORES[scheme]), rest
     except ImportError as cause:
-        raise ConfigError(f"the store {scheme!r} needs a package that is not installed: {cause.name}") from cause
-    store: Store = module.open_store(rest, dict(options or {}))
-    return store
+        hint = f"install mine-twin[{EXTRAS[scheme]}]" if scheme in EXTRAS else ""
+        raise ConfigError(f"the store {scheme!r} needs a package that is not installed: {cause}", hint) from cause

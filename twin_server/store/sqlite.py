@@ -43,6 +43,7 @@ T = TypeVar("T")
 
 READERS = 4
 CHUNK = 128  # entries read at once while iterating
+SHARED = False
 ENTERPRISE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 
 
@@ -60,6 +61,8 @@ def open_store(rest: str, options: Mapping[str, str]) -> "SqliteStore":
 
 class SqliteStore:
     """See `store.Store`. Files are opened on first use; every method belongs to the event loop."""
+
+    shared = SHARED
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
