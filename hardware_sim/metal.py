@@ -5,6 +5,7 @@ what engine standards allow (CO 3.5 g, NOx 4 g, a tenth of it NO2); 16 L of CO a
 2 L of NO2 and the dust are plausible. Nothing is calibrated.
 """
 
+import math
 import random
 from typing import NamedTuple
 
@@ -17,7 +18,8 @@ CO_M3_G, NO2_M3_G = 0.86e-3, 0.52e-3  # at 20 degrees Celsius
 CO_M3_KG, NO2_M3_KG = 0.016, 0.002  # a kg of explosive
 BLAST_DUST_MG_KG = 9000.0
 SPRAY_SHARE, DUST_SETTLING = 0.7, 0.0015  # of the dust that water takes, and 1/s that settles
-HEAT_K_KW = 0.9  # kW of diesel to K in a m³/s of air
+HEAT_K_KW, HEAT_LAG_S = 0.9, 600.0  # kW of diesel to K in a m³/s of air, slowly: rock takes and gives
+DRAG_SPREAD, DRAG_S = 0.08, 1200.0  # how far and how slowly the mine's resistance wanders
 TURN_S, CHANGE_S = 30.0, 900.0  # vehicles come and go
 SUMP_AREA_M2, INFLOW_M3_H, PUMP_M3_H, SUMP_HIGH_M, SUMP_LOW_M = 180.0, 42.0, 130.0, 2.4, 0.9
 WARM_S = 3600
@@ -63,7 +65,8 @@ class MetalMine(Model):
         self.dust: State = dict.fromkeys(ZONES, 0.8)  # mg/m³
         self.work: State = dict.fromkeys(ZONES, 0.5)  # share of the diesel power at work
         self.extra_kw: State = dict.fromkeys(ZONES, 0.0)
-        self.sprays = self.shift = 1.0
+        self.warm_k: State = dict.fromkeys(ZONES, 4.0)
+        self.sprays = self.shift = self.drag = 1.0
         self.sump_m, self.inflow_m3_h = 1.6, INFLOW_M3_H
         self.pumping: set[str] = set()
         self.broken: set[str] = set()
@@ -90,7 +93,7 @@ class MetalMine(Model):
     @property
     def flow(self) -> float:
         """Return the air in m³/s through the main fan; a natural draught stays."""
-        return FLOW_M3_S * max(0.09, self.fans["main"].n)
+        return FLOW_M3_S * max(0.09, self.fans["main"].n) / math.sqrt(self.drag)
 
     def flow_of(self, zone: str) -> float:
         """Return the air in m³/s through a zone."""
@@ -112,6 +115,8 @@ class MetalMine(Model):
         settled = {zone: self.dust[zone] * DUST_SETTLING * ZONES[zone].volume for zone in ZONES}
         raised = {zone: spec.dust_mg_s * (0.15 + self.work[zone]) * wet - settled[zone] for zone, spec in ZONES.items()}
         self.dust = {zone: max(0.0, value) for zone, value in _mixed(self.dust, raised, flows).items()}
+        for zone, kw in power.items():
+            self.warm_k[zone] += (HEAT_K_KW * kw / max(flows[zone], 1.0) - self.warm_k[zone]) / HEAT_LAG_S
         self._water()
 
     def warm(self) -> None:
@@ -128,6 +133,9 @@ class MetalMine(Model):
         self._left_s -= 1.0
         if self._left_s <= 0:
             self._left_s = TURN_S
+            keep = math.exp(-TURN_S / DRAG_S)
+            wander = DRAG_SPREAD * math.sqrt(1.0 - keep * keep) * self.random.gauss(0.0, 1.0)
+            self.drag = max(0.5, 1.0 + (self.drag - 1.0) * keep + wander)
             for zone in ZONES:
                 chance, goal = self.random.random(), self.random.uniform(0.1, 0.9)
                 if chance < TURN_S / CHANGE_S:
@@ -173,8 +181,7 @@ class MetalMine(Model):
 
     def _zone(self, zone: str) -> Look:
         def warmth() -> float:
-            kw = (ZONES[zone].diesel_kw + self.extra_kw[zone]) * self.work[zone]
-            return 17.0 + 0.2 * (self.sky.temperature() - 8.0) + HEAT_K_KW * kw / max(self.flow_of(zone), 1.0)
+            return 17.0 + 0.2 * (self.sky.temperature() - 8.0) + self.warm_k[zone]
 
         return {
             f"co.{zone}": lambda: 1e6 * self.co[zone],
