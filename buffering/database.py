@@ -1,7 +1,7 @@
 """One way to open an SQLite file that keeps its word after a power cut, and one translation of its errors."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,9 +13,17 @@ WAL_BYTES_MAX = 1 << 20
 
 
 def open_database(
-    path: Path, schema: str, version: int, checkpoint_pages: int = CHECKPOINT_PAGES
+    path: Path,
+    schema: str,
+    version: int,
+    checkpoint_pages: int = CHECKPOINT_PAGES,
+    upgrades: Mapping[int, str] | None = None,
 ) -> sqlite3.Connection:
-    """Open or create `path` durable and for this process alone; StoreError if another process holds it."""
+    """Open or create `path` durable and for this process alone; StoreError if another process holds it.
+
+    `upgrades` holds what turns an older format into the next one.
+    """
+    steps = {0: schema, **(upgrades or {})}
     # psow=0: without it a torn sector can take an already synced commit with the one that follows it.
     with guard(f"open {path.name}"):
         connection = sqlite3.connect(
@@ -30,12 +38,13 @@ def open_database(
             connection.execute(f"pragma wal_autocheckpoint={checkpoint_pages}")
             connection.execute(f"pragma journal_size_limit={WAL_BYTES_MAX}")
             found = int(connection.execute("pragma user_version").fetchone()[0])
-        if found not in (0, version):
+        if found != version and found not in steps:
             raise StoreError(f"{path.name} has format {found}, this program writes {version}", "use the newer program")
-        if found == 0:
+        if found != version:
             with transaction(connection, f"create {path.name}"):
-                for statement in schema.split(";"):
-                    connection.execute(statement)
+                for step in [schema] if found == 0 else [steps[at] for at in range(found, version)]:
+                    for statement in step.split(";"):
+                        connection.execute(statement)
                 connection.execute(f"pragma user_version={version}")
     except BaseException:
         connection.close()
@@ -82,3 +91,18 @@ def transaction(connection: sqlite3.Connection, what: str) -> Iterator[None]:
 def is_full(error: StoreError) -> bool:
     """Say whether the error means no room, which eviction may cure."""
     return getattr(error.__cause__, "sqlite_errorname", "") == "SQLITE_FULL"
+
+
+_DISK_FAULTS = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOTADB,
+}
+
+
+def is_disk_fault(error: StoreError) -> bool:
+    """Say whether the error means that the disk is full, read-only, failing or damaged."""
+    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF in _DISK_FAULTS

@@ -17,7 +17,10 @@ PRIORITIES = (2, 1, 0)  # data, then records, then alarms: the order in which bo
 class Gap(NamedTuple):
     """What a gap record has to say: which batches of one epoch lost their body, or are missing, and why."""
 
-    reason: str  # "quota" bodies given up | "quota_statements" whole batches given up | "damage" found at start
+    # "quota" bodies given up | "quota_statements" whole batches given up | "damage" found in the file | "reserve"
+    # numbers left out lest one comes twice | "memory" bodies lost while the disk took no writes | "not_kept" batches
+    # the server lost and this gateway no longer has
+    reason: str
     epoch: int
     ranges: tuple[tuple[int, int], ...]  # inclusive sequence numbers
     batches: int
@@ -90,7 +93,7 @@ def drop_bodies(connection: sqlite3.Connection, after_id: int, newest_kept: int,
             if size >= bytes_wanted:
                 break
         if size >= min(bytes_wanted, SLICE_BYTES_MIN):
-            _rewrite_without_body(connection, [row[0] for row in found])
+            rewrite_without_body(connection, [row[0] for row in found])
             return list(_gaps("quota", found))
     return []
 
@@ -113,7 +116,16 @@ def _drop_rows(connection: sqlite3.Connection, after_id: int, newest_kept: int, 
     return list(_gaps("quota_statements", found))
 
 
-def _rewrite_without_body(connection: sqlite3.Connection, ids: list[int]) -> None:
+def note_holes(connection: sqlite3.Connection, gap: Gap) -> None:
+    """Write down that these numbers are explained, so that the check at open does not find them again."""
+    connection.executemany(
+        "insert or replace into hole values(?,?)",
+        [(row_id(gap.epoch, first), row_id(gap.epoch, last)) for first, last in gap.ranges],
+    )
+
+
+def rewrite_without_body(connection: sqlite3.Connection, ids: list[int]) -> None:
+    """Take the bodies out of rows; the statements stay."""
     # An UPDATE to NULL leaves half-empty pages that no later row can use; delete and insert packs them.
     rows: list[tuple[object, ...]] = []
     for identity in ids:
@@ -155,22 +167,34 @@ def damage_in(connection: sqlite3.Connection, rows_max: int, epoch: int, next_se
     """Return what the newest rows lack against the head: holes in the numbers, a last statement with another hash."""
     newest = connection.execute("select id, t0_ms, t1_ms from batch order by id desc limit ?", (rows_max,)).fetchall()
     newest.reverse()
+    said = connection.execute("select first, last from hole order by first").fetchall()
     found = [
         _damage(number_of(before[0])[0], number_of(before[0])[1] + 1, number_of(after[0])[1] - 1, before[2], after[1])
         for before, after in itertools.pairwise(newest)
-        if after[0] != before[0] + 1 and number_of(after[0])[0] == number_of(before[0])[0]
+        if after[0] != before[0] + 1
+        and number_of(after[0])[0] == number_of(before[0])[0]
+        and not _covered(said, before[0] + 1, after[0] - 1)
     ]
     if not next_seq:
         return tuple(found)
     last_epoch, last_seq, end_ms = (*number_of(newest[-1][0]), newest[-1][2]) if newest else (epoch, -1, 0)
     if (last_epoch, last_seq) != (epoch, next_seq - 1):
         first = last_seq + 1 if last_epoch == epoch else 0
+        if _covered(said, row_id(epoch, first), row_id(epoch, next_seq - 1)):
+            return tuple(found)
         found.append(_damage(epoch, first, next_seq - 1, end_ms, end_ms))
     else:
         row = connection.execute("select statement from batch where id = ?", (row_id(epoch, next_seq - 1),)).fetchone()
         if hashlib.sha256(row[0]).digest() != prev:
             found.append(_damage(epoch, next_seq - 1, next_seq - 1, newest[-1][1], end_ms))
     return tuple(found)
+
+
+def _covered(holes: list[tuple[int, int]], first: int, last: int) -> bool:
+    for low, high in holes:
+        if low <= first <= high:
+            first = high + 1
+    return first > last
 
 
 def _damage(epoch: int, first: int, last: int, t0_ms: int, t1_ms: int) -> Gap:

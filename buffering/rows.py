@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from buffering.room import Gap
 
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 create table batch(id integer primary key, priority integer not null, kind text not null, t0_ms integer not null,
                    t1_ms integer not null, rows integer not null, size integer not null, statement blob not null,
@@ -15,11 +15,17 @@ create table head(epoch integer not null, boot integer not null, seq integer not
                   conditions blob not null, manifest blob not null,
                   history_id text not null, server_id integer not null, anchored_id integer not null,
                   verified_size integer not null, verified_root blob not null, checkpoint blob not null,
-                  receipt_us integer not null);
-insert into head values(0, 0, 0, zeroblob(32), x'', x'', '', -1, -1, 0, zeroblob(32), x'', 0);
+                  receipt_us integer not null, reserved integer not null default 0);
+create table hole(first integer primary key, last integer not null);
+insert into head values(0, 0, 0, zeroblob(32), x'', x'', '', -1, -1, 0, zeroblob(32), x'', 0, 0);
 create table quarantine(id integer primary key, reason text not null, time_us integer not null);
 create table document(digest blob primary key, kind text not null, body blob not null)
 """
+
+UPGRADES = {
+    1: "alter table head add column reserved integer not null default 0;"
+    "create table hole(first integer primary key, last integer not null)"
+}
 
 
 class Position(NamedTuple):
@@ -66,4 +72,5 @@ class Fill(NamedTuple):
 
 Seal = Callable[[Position], Entry]
 SealGap = Callable[[Position, Gap], Entry]
+Check = Callable[[int, int, bytes, bytes | None], str]  # "", or which part of a row is not as it was sealed
 Documents = Mapping[bytes, tuple[str, bytes]]  # digest -> (kind, body)

@@ -13,7 +13,7 @@ from typing import Any
 import drivers
 from drivers import Arrival, History, Learner, Link, Source
 from edge_agent.clock import PLAUSIBLE_US, SystemClock, Watch, read_kernel_clock
-from edge_agent.collect import Collector
+from edge_agent.collect import Collector, rows_of
 from edge_agent.conditions import OwnConditions, pack, unpack
 from edge_agent.config import Config
 from edge_agent.health import notify, watchdog_period_s
@@ -29,7 +29,7 @@ from edge_agent.store import Store
 from edge_agent.tables import LinkTable
 from edge_agent.uplink import Uplink
 from edge_agent.vitals import Vitals
-from twin_wire.errors import ConfigError, Error
+from twin_wire.errors import ConfigError, Error, StoreError
 from twin_wire.keys import SigningKey
 from twin_wire.manifest import (
     MANIFEST_PREFIX_BYTES,
@@ -89,6 +89,7 @@ class Agent:
         self.latest: dict[tuple[str, ...], Block] = {}
         self.events: list[Event] = []
         self.samples = 0  # values accepted since the start
+        self.unsealed = 0  # rows that neither disk nor reserve could take
         self.watch = Watch(clock.time_us(), round(clock.monotonic_s() * 1e6), read_kernel_clock())
         self.started_s = clock.monotonic_s()
         self.vitals = Vitals(self)
@@ -154,7 +155,7 @@ class Agent:
     def _compare_mark(self, now_us: int) -> None:
         """Find out without a server that the queue is an older copy: the state documents remember a later number."""
         mark, position = self.store.document("mark"), self.store.queue.position
-        if mark and self.store.queue.is_behind(mark["epoch"], mark["seq"] - 1):
+        if mark and self.store.queue.never_stored(mark["epoch"], mark["seq"] - 1):
             text = f"the queue is an old copy: number {mark['seq'] - 1} was given before; enroll with a new voucher"
             numbers = {"epoch": float(mark["epoch"]), "seq": float(mark["seq"])}
             self.own.begin(Event("rollback", 2, "", now_us, 0, "agent/1", numbers, text))
@@ -169,7 +170,8 @@ class Agent:
             await self.store.put("inside", self._locator.memory())
         self._links |= {p.name: learner.learned() for p in self.pollers if (learner := p.learner()) is not None}
         await self.store.put("links", self._links)
-        await self.store.put("mark", {"epoch": position.epoch, "seq": position.seq, "boot": position.boot})
+        if not self.store.fault:  # what is remembered was on disk
+            await self.store.put("mark", {"epoch": position.epoch, "seq": position.seq, "boot": position.boot})
 
     async def _seal_manifest(self, now_ms: int) -> None:
         documents = {digest(self._body): ("manifest", self._body)}
@@ -244,7 +246,8 @@ class Agent:
         """Seal an event with what waits, at once; return the statement it is in."""
         self.own.begin(event)
         statement = await self._seal()
-        assert statement is not None, "the event was waiting"
+        if statement is None:
+            raise StoreError(f"the event could not be sealed: {self.store.fault}", "look at the disk")
         return statement
 
     async def seal_record_now(self, kind: str, body: bytes) -> bytes:
@@ -263,7 +266,14 @@ class Agent:
         conditions = pack(self.watched(), self.own.active())
         now_ms = self.clock.time_us() // 1_000
         sealing = partial(seal_batch, self._signer, self._codec, batch, now_ms, self.store.anchor)
-        entry = await self.store.append(sealing, conditions)
+        try:
+            entry = await self.store.append(sealing, conditions)
+        except StoreError as error:  # neither disk nor reserve: what is read is still shown and watched here
+            if not self.store.fault:
+                raise
+            self.unsealed += rows_of(batch)
+            log.error("not recorded rows=%d error=%s", rows_of(batch), error)
+            return None
         self.uplink.wake()
         return entry.statement
 
@@ -275,6 +285,7 @@ class Agent:
             for event in self.watch.look(now_us, mono_us, read_kernel_clock()):
                 log.info("clock %s", event.text)
                 self.own.begin(event)
+            await self._look_at_disk(now_us)
             await self._seal_marks(now_us // 1_000)
             if self._locator is not None:
                 self.collector.add_fixes(look_for_tags(self._locator, self.own, now_us))
@@ -282,6 +293,18 @@ class Agent:
             if block is not None:
                 self.latest[block.points] = block
                 self.collector.add_block(block)
+
+    async def _look_at_disk(self, now_us: int) -> None:
+        """Say upstream that the disk takes no writes, and when it does again."""
+        await self.store.look()
+        if self.store.fault:
+            text = (
+                f"the disk takes no writes ({self.store.fault}); readings are sent from memory, a power cut loses them"
+            )
+            self.own.begin(Event("storage_fault", 2, "", now_us, 0, "agent/1", {}, text[:500]))
+        else:
+            self.own.end("", "storage_fault", {"rows_not_recorded": float(self.unsealed)}, now_us)
+            self.unsealed = 0
 
     async def _seal_marks(self, now_ms: int) -> None:
         """Seal the marks that begin or end now; an order is forgotten only when its record is on disk."""
@@ -295,7 +318,8 @@ class Agent:
             await self.store.put("marks", self.marks.active())
             self.uplink.wake()
         for path in orders:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+            with contextlib.suppress(OSError):  # a read-only folder: it is the same mark again after a restart
+                await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _keep_loop(self) -> None:
         """Delete what is old and safe, and store what must be known after a restart."""

@@ -8,10 +8,11 @@ from buffering.room import Gap
 from buffering.rows import Entry, Position
 from edge_agent.collect import rows_of, span_ms
 from twin_wire.body import encode_body
-from twin_wire.keys import SigningKey
+from twin_wire.errors import FormatError
+from twin_wire.keys import PublicKey, SigningKey
 from twin_wire.readings import Batch, Event
 from twin_wire.records import encode_record
-from twin_wire.statement import ZERO_HASH, Chain, seal
+from twin_wire.statement import ZERO_HASH, Chain, check, read, seal
 
 PERIOD_S = 10.0  # link up, and link down: bounds what a power cut can take from memory
 WATCHED_PERIOD_S = 1.0
@@ -123,3 +124,16 @@ def gap_record(gap: Gap) -> dict[str, object]:
         "t0_ms": gap.t0_ms,
         "t1_ms": gap.t1_ms,
     }
+
+
+def fault_of(public: PublicKey, epoch: int, seq: int, raw: bytes, body: bytes | None) -> str:
+    """Tell which part of a stored batch is not as it was sealed: "statement", "body" or ""; older keys go unchecked."""
+    try:
+        statement = read(raw)
+        if statement.kid == public.kid:
+            check(statement, public)
+    except FormatError:
+        return "statement"
+    if (statement.chain.epoch, statement.chain.seq) != (epoch, seq):
+        return "statement"
+    return "" if body is None or hashlib.sha256(body).digest() == statement.digest else "body"

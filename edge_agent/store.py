@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,13 +11,16 @@ from typing import Any, TypeVar, cast
 
 from tinydb import TinyDB
 
+from buffering.database import is_disk_fault
 from buffering.offer import Range
 from buffering.queue import Queue
+from buffering.reserve import RESERVE
 from buffering.room import Gap
 from buffering.rows import Documents, Entry, Position, Remote, Seal
 from buffering.state import open_state
 from edge_agent.clock import SystemClock
-from edge_agent.seal import Signer, seal_gap
+from edge_agent.seal import Signer, fault_of, seal_gap
+from twin_wire.errors import StoreError
 
 T = TypeVar("T")
 
@@ -26,11 +30,15 @@ class Store:
 
     def __init__(self, folder: Path, signer: Signer, quota_bytes: int, clock: SystemClock) -> None:
         self._thread = ThreadPoolExecutor(1, "store")
+        self._folder = folder
+        self._unwritten: dict[str, dict[str, Any]] = {}  # state documents the disk did not take
+        self._state_fault = ""
         self._signer = signer
         self._clock = clock
         self.state: TinyDB = open_state(folder / "state.db")
         try:
-            self.queue = Queue(folder / "queue.db", self._gap, quota_bytes)
+            check = partial(fault_of, signer.key.public)
+            self.queue = Queue(folder / "queue.db", self._gap, quota_bytes, reserve=RESERVE, check=check)
         except BaseException:
             self.state.close()
             raise
@@ -43,6 +51,16 @@ class Store:
         remote = self.queue.remote
         anchor = (remote.verified_size, remote.verified_root)
         return seal_gap(self._signer, position, gap, self._clock.time_us() // 1_000, anchor)
+
+    @property
+    def fault(self) -> str:
+        """Why the disk does not take what has to be kept, "" if it does."""
+        return self.queue.fault or self._state_fault
+
+    async def look(self) -> None:
+        """Notice a disk that became read-only before the next batch does."""
+        if not self.fault and os.statvfs(self._folder).f_flag & os.ST_RDONLY:
+            await self.call(self.queue.probe)
 
     @property
     def anchor(self) -> tuple[int, bytes]:
@@ -71,20 +89,31 @@ class Store:
     async def record_damage(self) -> int:
         """Seal a gap record for every damage found when the queue was opened; return how many."""
         for gap in self.queue.damage:
-            await self.call(partial(self.queue.append, partial(self._gap, gap=gap)))
+            await self.call(partial(self.queue.append, partial(self._gap, gap=gap), explains=gap))
         return len(self.queue.damage)
 
-    async def learn(self, remote: Remote, above: tuple[Range, ...]) -> None:
-        """Remember what was verified about the server; on disk with the next batch."""
+    async def learn(self, remote: Remote, above: tuple[Range, ...]) -> tuple[int, int]:
+        """Remember what was verified about the server; on disk with the next batch.
 
-        def work() -> None:
+        Returns how many batches the server had and has no more, and how many of these cannot be sent again, which is
+        put on record.
+        """
+
+        def work() -> tuple[int, int]:
+            known = self.queue.remote.server_id
             reached = self.queue.reach(remote.server_id, above)
             # Behind a hole that can never be filled everything is as safe as the head itself.
             settled = reached if remote.anchored_id == remote.server_id else remote.anchored_id
             self.queue.note(remote._replace(server_id=reached, anchored_id=settled))
             self.above = above
+            if reached >= known or not remote.history_id:
+                return 0, 0
+            lost = self.queue.lacking(reached, known)
+            for gap in lost:
+                self.queue.append(partial(self._gap, gap=gap), explains=gap)
+            return known - reached, sum(gap.batches for gap in lost)
 
-        await self.call(work)
+        return await self.call(work)
 
     async def retain(self, keep_ms: int) -> None:
         """Delete what is safe at the server and older than `keep_ms`, in slices that let others in between."""
@@ -97,8 +126,22 @@ class Store:
         return read_document(self.state, name)
 
     async def put(self, name: str, document: dict[str, Any]) -> None:
-        """Store a state document under its name; on disk when this returns."""
-        await self.call(lambda: write_document(self.state, name, document))
+        """Store a state document under its name; on disk when this returns, unless `fault` says that it waits."""
+
+        def work() -> None:
+            self._unwritten[name] = document
+            try:
+                for waiting, content in list(self._unwritten.items()):
+                    write_document(self.state, waiting, content)
+                    del self._unwritten[waiting]
+            except StoreError as error:
+                if not is_disk_fault(error):
+                    raise
+                self._state_fault = str(error)
+            else:
+                self._state_fault = ""
+
+        await self.call(work)
 
     def abandon(self) -> None:
         """Close both files where no loop runs."""

@@ -203,10 +203,6 @@ class Uplink:
         now_us = self._clock.time_us()
         known = self._store.queue.remote
         judged = judge(self._identity, known, answer, now_us)
-        if judged.restored:
-            numbers = {"old_size": float(known.verified_size), "new_size": float(answer.size)}
-            text = "the server says that its data are those of a backup; what it lacks is sent again"
-            self._record("server_restored", now_us, numbers, text)
         if answer.head and self._store.queue.is_behind(answer.head.epoch, answer.head.seq):
             text = (
                 f"the server holds number {answer.head.seq} of epoch {answer.head.epoch}, which this queue never gave: "
@@ -218,11 +214,20 @@ class Uplink:
         elif answer.history_id:
             self._sink.end("", "log_inconsistent", {})
             self._sink.end("", "answer_invalid", {})
-        await self._store.learn(judged.remote, answer.above)
+        gone, lost = await self._store.learn(judged.remote, answer.above)
+        if judged.restored or gone:
+            self._tell_restored(judged.restored, known.verified_size, answer.size, gone, lost)
         now_s = self._clock.monotonic_s()
         self._answered_s = now_s
         if answer.watch:
             self._watch_until_s = now_s + WATCH_S
+
+    def _tell_restored(self, said: bool, old_size: int, new_size: int, gone: int, lost: int) -> None:
+        """Put on record that the server holds less than it did, whether it says so itself or not."""
+        numbers = {"old_size": float(old_size), "new_size": float(new_size), "gone": float(gone), "lost": float(lost)}
+        whose = "the server says that its data are those of a backup" if said else "the server holds less than it did"
+        text = f"{whose}; what it lacks is sent again" + (f", but {lost} batches are no longer here" if lost else "")
+        self._record("server_restored", self._clock.time_us(), numbers, text)
 
     async def _single_out(self, offers: Sequence[Offer], status: int, data: bytes) -> bool:
         """A post was refused as a whole: send one by one, and set aside the one that is refused alone."""
