@@ -13,7 +13,7 @@ import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hardware_sim.ascii_line import WRITERS, Printer
 from hardware_sim.bus import RtuBus, TcpBus, Unit
@@ -23,6 +23,7 @@ from hardware_sim.kj_served import Dropper
 from hardware_sim.profile import Profile, Signal, load_profile, read_profile
 from hardware_sim.pusher import Pusher
 from hardware_sim.registers import Registers
+from hardware_sim.stand_ins import Stand, profile_beside, stand_in
 from twin_wire.errors import ConfigError
 
 TICK_S = 1.0
@@ -42,7 +43,7 @@ Line = RtuBus | TcpBus | Pusher | Dropper
 class Swinging:
     """One signal of a device, slowly up and down around its usual value, within what the device can show."""
 
-    def __init__(self, registers: "Registers | Printer | Dropper", signal: Signal, key: str) -> None:
+    def __init__(self, registers: "Registers | Dropper | Stand", signal: Signal, key: str) -> None:
         self._registers, self._signal = registers, signal
         draw = random.Random(key)  # noqa: S311
         self._period_s, self._phase = draw.uniform(40.0, 180.0), draw.uniform(0.0, math.tau)
@@ -93,6 +94,9 @@ class Served:
             self.lines[name] = Pusher(name, path, baud, Printer(profiles[0]), faults, lambda _: None)
         elif link.get("kind") == "kj-file":
             self.lines[name] = Dropper(self._directory / "kj" / name, link)
+        elif "port" in link and (maker := stand_in(str(link.get("kind")))) is not None:
+            path, baud = self._directory / "dev" / name, int(link.get("baud", 9600))
+            self.lines[name] = Pusher(name, path, baud, maker(), faults, lambda _: None)
         else:
             self.missing.append(f"{name} ({link.get('kind')})")
 
@@ -108,8 +112,8 @@ class Served:
             raise ConfigError(f"{profile.id} has no signal {unknown[0]}")
         chosen = [profile.signals[signal] for signal in signals]
         if isinstance(line, Pusher):
-            assert isinstance(line.talker, Printer)
-            self._swinging += [Swinging(line.talker, signal, f"{seed}/{name}/{signal.id}") for signal in chosen]
+            talker = cast("Stand", line.talker)  # a printer, or another package's
+            self._swinging += [Swinging(talker, signal, f"{seed}/{name}/{signal.id}") for signal in chosen]
             return
         if unit in line.units:
             raise ConfigError(f"unit {unit} is on {line.link} twice")
@@ -161,7 +165,10 @@ def _usual(signal: Signal) -> tuple[float, float]:
 
 
 def _profile(folder: Path, profiles: Path, name: str) -> Profile:
-    return read_profile(folder / name) if name.endswith(".toml") else load_profile(profiles, name)
+    if name.endswith(".toml"):
+        return read_profile(folder / name)
+    beside = None if (profiles / f"{name}.toml").is_file() else profile_beside(name)
+    return load_profile(profiles, name) if beside is None else read_profile(beside)
 
 
 def _toml(path: Path) -> dict[str, Any]:
