@@ -205,13 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_site_arguments(site)
     site.set_defaults(command=site_command)
     told = commands.add_parser("episodes", help="labelled episodes as arrays for edge-agent backtest")
-    told.add_argument("--site", choices=SITES, default="coal", help="what kind of site (default coal)")
-    told.add_argument("--seed", type=int, default=1, help="same seed, same site (default 1)")
-    told.add_argument("--out", type=Path, required=True, help="folder to write")
-    told.add_argument("--scenario", action="append", default=[], metavar="NAME", help="only this one (again for more)")
-    told.add_argument("--magnitude", type=float, action="append", default=[], help="size (default 1 and 0.5)")
-    told.add_argument("--days", type=float, default=1.0, help="days of commissioning (default 1)")
-    told.add_argument("--profiles", type=Path, default=PROFILES, help="folder of device profiles")
+    _add_episode_arguments(told)
     told.set_defaults(command=episodes_command)
     scored = commands.add_parser("score", help="what the lines of edge-agent backtest are worth against truth.csv")
     score_arguments(scored)
@@ -243,6 +237,18 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--summary", type=Path, default=None, help="write the counts as JSON")
     demo.set_defaults(command=demo_command)
     return parser
+
+
+def _add_episode_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--site", choices=SITES, default="coal", help="what kind of site (default coal)")
+    parser.add_argument("--seed", type=int, default=1, help="same seed, same site (default 1)")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--scenario", action="append", default=[], metavar="NAME", help="only this one (again for more)"
+    )
+    parser.add_argument("--magnitude", type=float, action="append", default=[], help="size (default 1 and 0.5)")
+    parser.add_argument("--days", type=float, default=1.0, help="days of commissioning (default 1)")
+    parser.add_argument("--profiles", type=Path, default=PROFILES, help="folder of device profiles")
 
 
 def _add_site_arguments(parser: argparse.ArgumentParser) -> None:
