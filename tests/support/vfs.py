@@ -20,6 +20,9 @@ _CLOSE = ctypes.CFUNCTYPE(_I, _P)
 _OPEN = ctypes.CFUNCTYPE(_I, _P, ctypes.c_char_p, _P, _I, _P)
 
 
+Fail = Callable[[int, str, str], tuple[int, bool] | None]
+
+
 class _Methods(ctypes.Structure):
     """`sqlite3_io_methods`, version 3."""
 
@@ -51,8 +54,8 @@ class Write(NamedTuple):
 
 
 def _library() -> ctypes.CDLL:
-    with open("/proc/self/maps", encoding="ascii") as maps:  # noqa: PTH123
-        import sqlite3  # noqa: F401, PLC0415 so that its library is mapped
+    with open("/proc/self/maps", encoding="ascii") as maps:
+        import sqlite3  # noqa: F401 so that its library is mapped
 
         path = next((line.split()[-1] for line in maps if "libsqlite3" in line), "")
     return ctypes.CDLL(path or ctypes.util.find_library("sqlite3"))
@@ -61,10 +64,11 @@ def _library() -> ctypes.CDLL:
 class Layer:
     """Counts, records and fails the writes, truncations and syncs of every file opened while it is in place."""
 
-    def __init__(self) -> None:
+    def __init__(self, records: bool = True) -> None:
+        self._records = records
         self.log: list[Write] = []
         self.count = 0
-        self.fail: Callable[[int, str, str], tuple[int, bool] | None] = lambda number, kind, name: None
+        self.fail: Fail = lambda number, kind, name: None
         self._kept: list[object] = []
         self._names: dict[int, str] = {}
         self._tables: dict[int, tuple[_Methods, _Methods]] = {}
@@ -73,6 +77,10 @@ class Layer:
         """Return (result code, whether the write happens)."""
         self.count += 1
         return self.fail(self.count, kind, self._names.get(file, "")) or (SQLITE_OK, True)
+
+    def _record(self, write: Write) -> None:
+        if self._records:
+            self.log.append(write)
 
     @contextlib.contextmanager
     def installed(self) -> Iterator["Layer"]:
@@ -114,7 +122,8 @@ class Layer:
         def write(file: int, data: int, size: int, offset: int) -> int:
             code, happens = self._decide("write", file)
             if happens:
-                self.log.append(Write(self._names[file], offset, ctypes.string_at(data, size)))
+                if self._records:
+                    self.log.append(Write(self._names[file], offset, ctypes.string_at(data, size)))
                 found: int = real.xWrite(file, data, size, offset)
                 return code or found
             return code
@@ -125,7 +134,7 @@ class Layer:
         def truncate(file: int, size: int) -> int:
             code, happens = self._decide("truncate", file)
             if happens:
-                self.log.append(Write(self._names[file], size, None))
+                self._record(Write(self._names[file], size, None))
                 found: int = real.xTruncate(file, size)
                 return code or found
             return code
@@ -136,13 +145,15 @@ class Layer:
         def sync(file: int, flags: int) -> int:
             code, happens = self._decide("sync", file)
             if happens:
-                self.log.append(Write(self._names[file], -1, None))
+                self._record(Write(self._names[file], -1, None))
             return code  # the test machine needs no real sync
 
         return _SYNC(sync)
 
 
-def failing(first: int, code: int, happens: bool, times: int = 1 << 30) -> Callable[[int, str, str], tuple[int, bool] | None]:
+def failing(
+    first: int, code: int, happens: bool, times: int = 1 << 30
+) -> Callable[[int, str, str], tuple[int, bool] | None]:
     """Return a `fail` that fails `times` operations from the `first` on, having happened or not."""
 
     def fail(number: int, kind: str, name: str) -> tuple[int, bool] | None:
