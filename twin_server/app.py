@@ -111,6 +111,7 @@ async def _secure(request: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _lifetime(app: web.Application) -> AsyncIterator[None]:
+    app[LEDGER].follow()
     for row in await app[STORE].enterprises():
         await app[LEDGER].open(row.id)
     yield

@@ -12,7 +12,7 @@ from twin_server import proofs
 from twin_server.config import WitnessTable
 from twin_server.context import CONFIG, FAILED, LEDGER
 from twin_server.log import Appender, Ledger
-from twin_wire.errors import FormatError, ProofError, StoreError
+from twin_wire.errors import FormatError, ProofError, StoreError, UplinkError
 from twin_wire.note import parse_witness, read_checkpoint, read_cosignatures
 
 LOOK_S = 5.0
@@ -39,6 +39,8 @@ async def _run(app: web.Application, asker: "Asker") -> None:
         for enterprise in app[LEDGER].sizes():
             try:
                 await asker.ask(enterprise)
+            except UplinkError as fault:
+                log.warning("heads not cosigned reason=%s", fault)
             except StoreError as fault:
                 log.critical("store failed: %s", fault)
                 app[FAILED].set()

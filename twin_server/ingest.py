@@ -70,7 +70,7 @@ class Ingest:
 
     async def answer(self, enterprise: str, gateway: str, from_size: int, verdicts: tuple[Verdict, ...] = ()) -> Answer:
         """Return what the server holds of a gateway, its checkpoint, and the proof from the size the gateway knows."""
-        book = await self.ledger.open(enterprise)
+        book = await self.ledger.open(enterprise, from_size)
         row = await self._row(enterprise, gateway)
         note, size = book.note().encode(), book.last.size
         proof: list[bytes] = []
@@ -106,7 +106,7 @@ class Ingest:
 
     async def put_manifest(self, enterprise: str, gateway: str, digest: bytes, body: bytes) -> None:
         """Keep a manifest the server asked for; FormatError for any other, or one that is not this gateway's."""
-        asked = self._asked.get(gateway, deque())
+        asked = await self._asked_of(enterprise, gateway)
         if digest[:PREFIX_BYTES] not in asked:
             raise FormatError("this manifest was not asked for", "send it as a statement")
         if len(body) > BODY_BYTES_MAX or manifest_digest(body) != digest:
@@ -119,6 +119,7 @@ class Ingest:
         await self.store.write(enterprise, lambda tx: tx.put_document(row))
         if digest[:PREFIX_BYTES] in asked:
             asked.remove(digest[:PREFIX_BYTES])
+            await self._keep_asked(enterprise, gateway, asked)
 
     def forget_keys(self, gateway: str) -> None:
         """Read a gateway's keys anew before its next post: one was revoked."""
@@ -128,10 +129,22 @@ class Ingest:
         """Let the threads end."""
         self._threads.shutdown()
 
-    def _ask(self, gateway: str, prefix: bytes) -> None:
-        asked = self._asked.setdefault(gateway, deque(maxlen=ASKED_MAX))
+    async def _ask(self, enterprise: str, gateway: str, prefix: bytes) -> None:
+        asked = await self._asked_of(enterprise, gateway)
         if prefix not in asked:
             asked.append(prefix)
+            await self._keep_asked(enterprise, gateway, asked)
+
+    async def _asked_of(self, enterprise: str, gateway: str) -> deque[bytes]:
+        if not self.store.shared:
+            return self._asked.setdefault(gateway, deque(maxlen=ASKED_MAX))
+        held = await self.store.note(enterprise, f"asked {gateway}") or b""  # another process may get the answer
+        parts = [held[at : at + PREFIX_BYTES] for at in range(0, len(held), PREFIX_BYTES)]
+        return deque(parts, ASKED_MAX)
+
+    async def _keep_asked(self, enterprise: str, gateway: str, asked: deque[bytes]) -> None:
+        if self.store.shared:
+            await self.store.write(enterprise, lambda tx: tx.put_note(f"asked {gateway}", b"".join(asked)))
 
     async def _row(self, enterprise: str, gateway: str) -> Gateway | None:
         return next((row for row in await self.store.gateways(enterprise) if row.gateway == gateway), None)
@@ -141,7 +154,7 @@ class Ingest:
         return voucher if voucher is not None and voucher.enterprise == book.row.id else None
 
     async def _keys_of(self, enterprise: str, gateway: str) -> dict[tuple[int, bytes], PublicKey]:
-        if gateway not in self._keys:
+        if self.store.shared or gateway not in self._keys:  # another process may have enrolled or revoked one
             chains = [chain for chain in await self.store.chains(enterprise) if chain.gateway == gateway]
             valid = [chain for chain in chains if chain.revoked_index < 0]
             self._keys[gateway] = {(chain.epoch, chain.kid): _public(chain.public) for chain in valid}
@@ -171,7 +184,7 @@ class Ingest:
         for outcome in outcomes:
             self.counts[outcome.status] += 1
             if outcome.status == "need_manifest":
-                self._ask(gateway, bytes.fromhex(outcome.detail))
+                await self._ask(enterprise, gateway, bytes.fromhex(outcome.detail))
             elif outcome.status == "rejected":
                 refused.append(outcome)
         if refused:

@@ -19,6 +19,7 @@ from twin_server.picture import Layout
 from twin_server.scene import Scene, condition_record
 from twin_server.sites import Sites
 from twin_server.store.rows import StoredBatch, StoredEvent
+from twin_wire.errors import UplinkError
 from twin_wire.frame import encode_frame
 
 log = logging.getLogger(__name__)
@@ -225,9 +226,11 @@ class Live:
         while True:
             await asyncio.sleep(TICK_S)
             tick += 1
-            for enterprise in [row.id for row in await self.store.enterprises()]:
-                room = await self.room(enterprise)
-                await self._pulse_one(room, tick)
+            try:
+                for enterprise in [row.id for row in await self.store.enterprises()]:
+                    await self._pulse_one(await self.room(enterprise), tick)
+            except UplinkError as fault:
+                log.warning("pulse left out reason=%s", fault)
 
     async def close(self) -> None:
         """Keep the twins, end the tasks."""
@@ -252,9 +255,18 @@ class Live:
         """Put a condition on record: a statement of the server and its row, in one transaction."""
         kind = "clock" if word.rule == "clock" else "silence"
 
+        name = f"said {word.gateway} {word.rule}"
+
         def job(appender: Appender) -> int:
+            held = appender.tx.note(name) if self.store.shared else None
+            if held:  # another server may have seen the same a moment ago
+                begin_us, end_us, entry = map(int, held.split())
+                if (word.end_us == 0 == end_us) or (word.begin_us == begin_us and word.end_us and end_us):
+                    return entry
             entry = appender.state(kind, condition_record(word))
             appender.tx.put_event(word._replace(epoch=0, seq=entry, index=entry))
+            if self.store.shared:
+                appender.tx.put_note(name, f"{word.begin_us} {word.end_us} {entry}".encode())
             return entry
 
         log.info("condition %s enterprise=%s gateway=%s", word.rule, enterprise, word.gateway)

@@ -20,7 +20,7 @@ from twin_server.keys import load_key, make_key
 from twin_server.store import Store, Transaction
 from twin_server.store.rows import Checkpoint, Enterprise, StoredBatch
 from twin_server.tree import Node, Tree, fold, levels, split_hashes, tile_of
-from twin_wire.errors import ConfigError, StoreError
+from twin_wire.errors import ConfigError, StoreError, UplinkError
 from twin_wire.keys import SigningKey
 from twin_wire.merkle import inclusion_proof, leaf_hash
 from twin_wire.note import checkpoint_text, sign_note, vkey
@@ -33,6 +33,7 @@ T = TypeVar("T")
 Receipts = Mapping[int, bytes]  # by index
 
 GROUP_MAX = 256  # jobs in one commit
+OTHERS_AT_ONCE = 1_024  # entries of other processes read at once
 SERVER_EPOCH = 0
 _STARTED_NS = time.monotonic_ns()
 
@@ -162,6 +163,7 @@ class Ledger:
         self.clock = clock
         self._logs: dict[str, EnterpriseLog] = {}
         self._opening: dict[str, asyncio.Lock] = {}
+        self._seen: dict[str, int] = {}  # sizes that other processes have reached
 
     async def create(self, enterprise: str, name: str, simulated: bool, origin: str) -> Enterprise:
         """Make the key and the row of a new enterprise; ConfigError when the id is taken. `open` begins its log."""
@@ -172,13 +174,31 @@ class Ledger:
         await self.store.add_enterprise(row)
         return row
 
-    async def open(self, enterprise: str) -> EnterpriseLog:
-        """Return the log, read back and checked against its last signed size on first use."""
+    def follow(self) -> None:
+        """Keep up from now on with what other processes append to a shared store."""
+
+        def seen(enterprise: str, entries: list[StoredBatch]) -> None:
+            self._seen[enterprise] = entries[-1].index + 1
+
+        if self.store.shared:
+            self.store.subscribe(seen)
+
+    async def open(self, enterprise: str, at_least: int = 0) -> EnterpriseLog:
+        """Return the log, read back and checked against its last signed size on first use.
+
+        `at_least` is a size that somebody has already seen: another process may have answered him.
+        """
+        log = await self._open(enterprise)
+        if self.store.shared and log.tree.size < max(at_least, self._seen.get(enterprise, 0)):
+            await self._refresh(enterprise, log)
+        return log
+
+    async def _open(self, enterprise: str) -> EnterpriseLog:
         async with self._opening.setdefault(enterprise, asyncio.Lock()):
             if enterprise not in self._logs:
                 log, said = await self._load(enterprise)
                 for kind, record in said:
-                    await self._run(enterprise, log, _stating(kind, record))
+                    await self._run(enterprise, log, _stating(kind, record, first=kind == "genesis"))
                 if said:
                     await asyncio.to_thread(_write_mark, self._mark(enterprise), log.last.size)
                 self._logs[enterprise] = log
@@ -236,7 +256,7 @@ class Ledger:
             task = asyncio.create_task(self._commit(enterprise, log, group))
             await asyncio.wait([task])
             fault = task.exception()
-            if fault is not None and len(group) > 1 and not isinstance(fault, StoreError):
+            if fault is not None and len(group) > 1 and not isinstance(fault, StoreError | UplinkError):
                 log.waiting.extendleft(reversed(group[1:]))  # one bad job must not take the others along: one by one
                 group = group[:1]
                 task = asyncio.create_task(self._commit(enterprise, log, group))
@@ -250,19 +270,37 @@ class Ledger:
         now_us = self.clock()
 
         def work(tx: Transaction) -> tuple[list[Any], Receipts, Tree]:
-            if tx.size() != log.tree.size:
-                raise StoreError(f"another process writes the log {log.origin}", "run one server per data folder")
-            tree = log.tree.copy()
+            tree = self._caught_up(tx, log)
             appender = Appender(tx, tree, log, now_us)
             results = [waiting.job(appender) for waiting in group]
             return results, appender.seal_group() if appender.indices else {}, tree
 
         results, receipts, tree = await self.store.write(enterprise, work)
-        if tree.size != log.tree.size:
+        if not receipts and tree.size > max(log.tree.size, 1):
+            await self._refresh(enterprise, log)  # nothing of ours is new, but others have appended
+        elif tree.size > log.tree.size:
             log.tree, log.last = tree, Checkpoint(tree.size, tree.root(), now_us)
         for waiting, result in zip(group, results, strict=True):
             if not waiting.done.cancelled():
                 waiting.done.set_result((result, receipts))
+
+    def _caught_up(self, tx: Transaction, log: EnterpriseLog) -> Tree:
+        """Return a copy of the tree with what other processes have appended; StoreError where there may be none."""
+        tree, size = log.tree.copy(), tx.size()
+        if tree.size > size or (tree.size < size and not self.store.shared):
+            raise StoreError(f"another process writes the log {log.origin}", "run one server per data folder")
+        for first in range(tree.size, size, OTHERS_AT_ONCE):
+            for statement in tx.statements(first, OTHERS_AT_ONCE):
+                tree.append(leaf_hash(statement))
+        if tree.size != size:
+            raise StoreError(f"entries of {log.origin} are missing")
+        return tree
+
+    async def _refresh(self, enterprise: str, log: EnterpriseLog) -> None:
+        """Take over what other processes have appended."""
+        tree, last = await self._tree(enterprise)
+        if tree.size > log.tree.size and last is not None:
+            log.tree, log.last = tree, last
 
     # -- reading back
 
@@ -274,13 +312,27 @@ class Ledger:
         key = await asyncio.to_thread(load_key, self.keys / f"{enterprise}.key")
         if vkey(rows[enterprise].origin, key.public) != rows[enterprise].log_vkey:
             raise ConfigError(f"the key file of {enterprise!r} is not the log's key", "restore it from your backup")
+        was = await asyncio.to_thread(_read_mark, self._mark(enterprise))  # first: others may append meanwhile
+        tree, last = await self._tree(enterprise)
+        size = tree.size
+        history_id, behind = await self._history(enterprise, size, was)
+        log = EnterpriseLog(rows[enterprise], key, history_id, tree, last)
+        said: list[tuple[str, dict[str, object]]] = []
+        if not size:
+            said.append(("genesis", _genesis(rows[enterprise], history_id)))
+        if behind:
+            said.append(("restore", {"size": size, "was": behind, "history_id": history_id}))
+        return log, said
+
+    async def _tree(self, enterprise: str) -> tuple[Tree, Checkpoint | None]:
+        """Return the tree as stored, checked against its signed size; StoreError when they differ."""
         size = await self.store.size(enterprise)
         edges = []
         for level in levels(size):
             count = size >> TILE_HEIGHT * level
             first = count // TILE_WIDTH * TILE_WIDTH
             if level == 0:
-                entries = await self.store.entries(enterprise, first, TILE_WIDTH, bodies=False)
+                entries = await self.store.entries(enterprise, first, size - first, bodies=False)
                 edges.append([leaf_hash(entry.statement) for entry in entries])
             else:
                 edges.append(await self.store.tile_roots(enterprise, level - 1, first, count))
@@ -290,31 +342,28 @@ class Ledger:
             raise StoreError(
                 f"the log of {enterprise!r} does not match its last signed size", "run `twin-server verify`, restore it"
             )
-        history_id, behind = await self._history(enterprise, size)
-        log = EnterpriseLog(rows[enterprise], key, history_id, tree, last[0] if last else None)
-        said: list[tuple[str, dict[str, object]]] = []
-        if not size:
-            said.append(("genesis", _genesis(rows[enterprise], history_id)))
-        if behind:
-            said.append(("restore", {"size": size, "was": behind, "history_id": history_id}))
-        return log, said
+        return tree, last[0] if last else None
 
-    async def _history(self, enterprise: str, size: int) -> tuple[str, int]:
+    async def _history(self, enterprise: str, size: int, was: int) -> tuple[str, int]:
         """Return the history id, a new one when the data is older than it was; and the size it had before, or 0."""
-        saved = await self.store.note(enterprise, "history_id")
-        was = await asyncio.to_thread(_read_mark, self._mark(enterprise))
-        if saved and was <= size:
-            return saved.decode(), 0
         fresh = str(uuid.uuid4())
-        await self.store.write(enterprise, lambda tx: tx.put_note("history_id", fresh.encode()))
-        return fresh, was if saved else 0
+
+        def settle(tx: Transaction) -> tuple[str, int]:
+            saved = tx.note("history_id")
+            if saved and was <= size:
+                return saved.decode(), 0
+            tx.put_note("history_id", fresh.encode())
+            return fresh, was if saved else 0
+
+        return await self.store.write(enterprise, settle)
 
     def _mark(self, enterprise: str) -> Path:
         return self.keys / f"{enterprise}.size"
 
 
-def _stating(kind: str, record: Mapping[str, object]) -> Job[int]:
-    return lambda appender: appender.state(kind, record)
+def _stating(kind: str, record: Mapping[str, object], first: bool = False) -> Job[int]:
+    """Return the job that states something; the first entry of a log is left to another process that was faster."""
+    return lambda appender: 0 if first and appender.tx.size() else appender.state(kind, record)
 
 
 def _genesis(row: Enterprise, history_id: str) -> dict[str, object]:

@@ -15,7 +15,7 @@ from twin_server.snapshot import Snapshot
 from twin_server.store import Store
 from twin_server.store.rows import Acknowledgement, Gateway, StoredBatch, StoredEvent
 from twin_server.twin import Twin
-from twin_wire.errors import FormatError
+from twin_wire.errors import FormatError, UplinkError
 from twin_wire.records import decode_record
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ RECENT_US = 86_400_000_000  # alarms that are normal again stay in memory this l
 READ_AT_ONCE = 256  # entries
 WARM_US = (600_000_000, 3_600_000_000)  # how far back to look without a snapshot; further only for missing points
 CONDITION_KINDS = ("silence", "clock")
+AWAY_S = 1.0  # between two tries while the store's server is out of reach
 
 Listener = Callable[[list[Alarm]], None]  # told after entries were applied, with the alarms that look different
 
@@ -85,17 +86,26 @@ class Scene:
             await self._wake.wait()
             self._wake.clear()
             changed: list[Alarm] = []
-            while self._pending:
-                entry = self._pending.popleft()
-                if entry.index > self.size:
-                    while self.size < entry.index and await self._catch_up(changed):
-                        pass
-                if entry.index == self.size:
-                    changed += await self._apply(entry)
+            try:
+                await self._take_offered(changed)
+            except UplinkError as fault:
+                log.warning("picture waits enterprise=%s reason=%s", self.enterprise, fault)
+                await asyncio.sleep(AWAY_S)
+                self._wake.set()
             async with self._moved:
                 self._moved.notify_all()
             for listener in self.listeners:
                 listener(changed)
+
+    async def _take_offered(self, changed: list[Alarm]) -> None:
+        while self._pending:
+            entry = self._pending[0]
+            if entry.index > self.size:
+                while self.size < entry.index and await self._catch_up(changed):
+                    pass
+            if entry.index == self.size:
+                changed += await self._apply(entry)
+            self._pending.popleft()
 
     async def reach(self, index: int) -> None:
         """Return when the entry with this index is in the state."""
@@ -169,7 +179,11 @@ class Scene:
     async def _apply(self, entry: StoredBatch) -> list[Alarm]:
         """Apply one entry and return the alarms that look different."""
         assert entry.index == self.size
+        found = await self._change(entry)
         self.size += 1
+        return found
+
+    async def _change(self, entry: StoredBatch) -> list[Alarm]:
         if entry.kind == "data":
             return await self._apply_data(entry)
         if entry.kind in ("manifest", "structure"):

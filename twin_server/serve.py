@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from aiohttp import web
 from twin_server.app import make_app, tls_context
 from twin_server.config import Config, check_listen
 from twin_server.context import FAILED
+from twin_server.store import is_shared
 from twin_wire.errors import ConfigError, StoreError
 
 SHUTDOWN_S = 5.0
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 def serve(config: Config, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; calls `ready` with the URL; StoreError when the store failed meanwhile."""
     check_listen(config)
-    with held(Path(config.data)), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    alone = nullcontext() if is_shared(config.store_url) else held(Path(config.data))
+    with alone, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(config, ready))
 
 

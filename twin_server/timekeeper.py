@@ -9,7 +9,7 @@ from aiohttp import web
 from twin_server.context import FAILED, LEDGER, STORE
 from twin_server.log import Appender, Ledger
 from twin_server.store import Store
-from twin_wire.errors import StoreError
+from twin_wire.errors import StoreError, UplinkError
 
 LOOK_S = 30.0
 STATE_US = 600_000_000  # at the latest after so long …
@@ -35,6 +35,8 @@ async def _run(app: web.Application) -> None:
             for enterprise in app[LEDGER].sizes():
                 await state(app[STORE], app[LEDGER], enterprise)
             await app[LEDGER].remember_sizes()
+        except UplinkError as fault:
+            log.warning("times of receipt not stated reason=%s", fault)
         except StoreError as fault:
             log.critical("store failed: %s", fault)
             app[FAILED].set()
@@ -55,6 +57,8 @@ async def state(store: Store, ledger: Ledger, enterprise: str, now: bool = False
     end = entries[-1].index + 1
 
     def job(appender: Appender) -> None:
+        if appender.tx.note(NOTE) != saved:
+            return  # another process has just stated them
         appender.state("clock", record)
         appender.tx.put_note(NOTE, f"{end} {appender.now_us}".encode())
 

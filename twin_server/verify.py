@@ -12,7 +12,7 @@ import msgspec
 
 from twin_server.auditor import Auditor, Fault, Run, Seen
 from twin_server.sources import FolderSource, ServerSource, ZipSource, get
-from twin_server.store import open_store
+from twin_server.store import STORES, open_store
 from twin_wire.errors import ConfigError, FormatError, UplinkError
 from twin_wire.note import parse_vkey
 
@@ -81,14 +81,18 @@ async def verify(
     """Check every log of the target, or one; ConfigError, UplinkError or StoreError when it cannot be read at all."""
     if target.startswith(("http://", "https://")):
         return await _verify_server(target, enterprise, token, pinned_vkey, bodies, progress, witnesses)
-    kind, path = await asyncio.to_thread(_kind, target)
-    if kind == "zip":
-        return [await audit(ZipSource(path), pinned_vkey, progress, witnesses)]
-    store = open_store(f"sqlite:{target}")
+    place = target
+    if target.partition(":")[0] in STORES:
+        store, place = open_store(target), "this store"  # the URL may hold a password
+    else:
+        kind, path = await asyncio.to_thread(_kind, target)
+        if kind == "zip":
+            return [await audit(ZipSource(path), pinned_vkey, progress, witnesses)]
+        store = open_store(f"sqlite:{target}")
     try:
         rows = [row for row in await store.enterprises() if enterprise in ("", row.id)]
         if not rows:
-            raise ConfigError(f"no enterprise {enterprise!r} in {target}")
+            raise ConfigError(f"no enterprise {enterprise!r} in {place}")
         return [await audit(FolderSource(store, row), pinned_vkey, progress, witnesses) for row in rows]
     finally:
         await store.close()

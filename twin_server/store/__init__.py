@@ -45,8 +45,8 @@ class Transaction(Protocol):
     def size(self) -> int:
         """Return the number of entries in the log."""
 
-    def statements(self, first: int) -> list[bytes]:
-        """Return the statements of all entries with index >= first."""
+    def statements(self, first: int, limit: int) -> list[bytes]:
+        """Return the statements of committed entries with index >= first, in log order."""
 
     def gateway(self, gateway: str) -> Gateway | None:
         """Return one gateway, as this transaction sees it."""

@@ -109,11 +109,10 @@ class PostgresTransaction:
         """Return the number of entries in the log."""
         return self._begin + len(self.appended)
 
-    def statements(self, first: int) -> list[bytes]:
-        """Return the statements of all entries with index >= first."""
-        query = "select statement from entry where ent = %s and idx >= %s order by idx"
-        found = [row[0] for row in self.db.execute(query, (self.ent, first))]
-        return found + [batch.statement for batch in self.appended if batch.index >= first]
+    def statements(self, first: int, limit: int) -> list[bytes]:
+        """Return the statements of committed entries with index >= first, in log order."""
+        query = "select statement from entry where ent = %s and idx >= %s order by idx limit %s"
+        return [row[0] for row in self.db.execute(query, (self.ent, first, limit))]
 
     def gateway(self, gateway: str) -> Gateway | None:
         """Return one gateway, as this transaction sees it."""

@@ -50,10 +50,10 @@ class SqliteTransaction:
         row = self.db.execute("select idx from entry where ent = ? order by idx desc limit 1", (self.ent,)).fetchone()
         return row[0] + 1 if row else 0
 
-    def statements(self, first: int) -> list[bytes]:
-        """Return the statements of all entries with index >= first."""
-        query = "select statement from entry where ent = ? and idx >= ? order by idx"
-        return [row[0] for row in self.db.execute(query, (self.ent, first))]
+    def statements(self, first: int, limit: int) -> list[bytes]:
+        """Return the statements of committed entries with index >= first, in log order."""
+        query = "select statement from entry where ent = ? and idx >= ? order by idx limit ?"
+        return [row[0] for row in self.db.execute(query, (self.ent, first, limit))]
 
     def gateway(self, gateway: str) -> Gateway | None:
         """Return one gateway, as this transaction sees it."""
