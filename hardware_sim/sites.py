@@ -84,7 +84,7 @@ SITES: dict[str, SitePlan] = {
         devices=tailings_site.devices,
         anchors=(),
         model=TailingsPond,
-        working=TailingsPond,
+        working=lambda seed: TailingsPond(seed, showers=True),
         recipes=tailings_site.RECIPES,
         targets=tailings_site.targets,
         stories={"quiet": ()},

@@ -26,6 +26,7 @@ SEEP_M3_H, SEEP_LAG_S, PIPING_S = 14.0, 900.0, 1800.0
 PIPING_HEAD_M, PIPING_HEAD_S = 0.03, 1200.0  # per m³/h, at the toe of the section that seeps
 CLEAR_NTU, MURKY_NTU = 4.0, 9.0
 CREEP_RAIN_MM = 0.01
+SHOWER_TURN_S, SHOWER_EVERY_S, SHOWER_LASTS_S, SHOWER_MM_H = 60.0, 28_800.0, 1800.0, (0.5, 5.0)
 SHRINK_MM_K = 0.08  # what a degree of the day moves a mark
 WARM_S = 7200
 
@@ -33,8 +34,12 @@ WARM_S = 7200
 class TailingsPond(Model):
     """A pond behind a dam of three sections with three wires each; section 2 is where it seeps and moves."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, showers: bool = False) -> None:
         super().__init__()
+        self.showers = showers  # ordinary rain now and then, as in any week; for episodes
+        self.ordered_mm_h = self.shower_mm_h = 0.0
+        self._left_s = 0.0
+        self._chance = random.Random(f"showers/{seed}")  # noqa: S311
         self.sky = Weather(f"world/{seed}")
         own = random.Random(f"tailings/{seed}")  # noqa: S311
         self.level_m, self.decants = LEVEL_M, True
@@ -49,7 +54,7 @@ class TailingsPond(Model):
         self.moved_mm = {f"m{number}": own.uniform(2.0, 9.0) for number in range(1, 5)}
         self._look = {**self._water(), **self._dam(), **self._outside()}
         self._verbs = {
-            "rain": lambda _, amount: setattr(self.sky, "rain_mm_h", max(0.0, amount)),
+            "rain": lambda _, amount: setattr(self, "ordered_mm_h", max(0.0, amount)),
             "front": lambda _, amount: setattr(self.sky, "front_goal_pa", amount),
             "seepage": lambda _, amount: setattr(self, "piping_goal", max(0.0, amount)),
             "drains": lambda _, amount: setattr(self, "drains", min(1.0, max(0.0, amount))),
@@ -82,7 +87,9 @@ class TailingsPond(Model):
         """Advance by one second."""
         self.sky.pass_weather(1.0)
         self.sky.time_s += 1.0
-        rain = self.sky.rain_mm_h
+        if self.showers:
+            self._shower()
+        rain = self.sky.rain_mm_h = self.ordered_mm_h + self.shower_mm_h
         self.rain_mm += rain / 3600.0
         taken = DECANT_M_H if self.decants and not self.broken else 0.0
         self.level_m += (rain / 1000.0 * RUNOFF + SLURRY_M_H - taken) / 3600.0
@@ -109,6 +116,18 @@ class TailingsPond(Model):
     def reseed(self, text: str, time_s: float) -> None:
         """Begin another stretch of the same pond's life."""
         self.sky.reseed(text, time_s)
+        self._chance = random.Random(f"showers/{text}")  # noqa: S311
+
+    def _shower(self) -> None:
+        self._left_s -= 1.0
+        if self._left_s > 0:
+            return
+        self._left_s = SHOWER_TURN_S
+        begins, ends, amount = self._chance.random(), self._chance.random(), self._chance.uniform(*SHOWER_MM_H)
+        if self.shower_mm_h:
+            self.shower_mm_h *= ends > SHOWER_TURN_S / SHOWER_LASTS_S
+        elif begins < SHOWER_TURN_S / SHOWER_EVERY_S:
+            self.shower_mm_h = amount
 
     def _pipe(self, rain: float) -> None:
         """Let water find a way through section 2: slowly, then faster, up to what was ordered."""

@@ -86,6 +86,18 @@ def test_rain_raises_the_pond_and_with_a_lag_the_water_in_the_dam_and_shortens_t
     assert grown[0] > grown[1] > grown[2] > 0.02
 
 
+def test_ordinary_showers_come_and_go_in_episodes_only() -> None:
+    pond, dry = TailingsPond(3, showers=True), TailingsPond(3)
+    wet_s = 0
+    for _ in range(2 * 86_400 // 10):
+        after(pond, 10)
+        wet_s += 10 * (pond.truth("rain.intensity") > 0)
+    after(dry, 600)
+    assert 0.01 < wet_s / (2 * 86_400) < 0.3
+    assert pond.truth("rain.sum") < 60.0
+    assert dry.truth("rain.sum") == 0.0
+
+
 def test_seepage_shows_at_its_own_section_first_clear_then_murky() -> None:
     pond = TailingsPond()
     pond.warm()
