@@ -23,14 +23,18 @@ INPUTS = (
     "package-lock.json",
     ".npmrc",
     "vite.config.ts",
+    "one-file.ts",
     "svelte.config.js",
     "tsconfig.json",
     "index.html",
     "gateway.html",
+    "verify.html",
     "src",
     "public",
 )
 PAGES = {"server": ("index.html", "twin_server/static"), "gateway": ("gateway.html", "edge_agent/static")}
+# One file that goes into the folder of another page: the verifier that opens from disk.
+FILES = {"offline": ("verify.html", "server")}
 STAMP = ".stamp"
 OUTPUT_LINES_SHOWN = 40
 
@@ -79,10 +83,12 @@ def build(root: Path, node: Path, npm: Path) -> None:
     try:
         _run(web, node, npm, "ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
         for name in wanted(root):
-            _run(web, node, "node_modules/vite/bin/vite.js", "build", "--mode", name, "--logLevel", "warn")
-            if not (staging / name / "index.html").is_file():
-                raise BuildFailed(f"the {name} page is missing after its build")
+            _page(web, node, name, "index.html")
             (staging / name / STAMP).write_text(want, encoding="ascii")
+        for name, (page, host) in FILES.items():
+            if (web / page).is_file():
+                _page(web, node, name, page)
+                (staging / name / page).rename(staging / host / page)
         for name, out in wanted(root).items():
             _swap(staging / name, out, staging / f"{name}.old")
     finally:
@@ -97,6 +103,12 @@ def node_and_npm() -> tuple[Path, Path]:
     if os.name == "nt":
         return base / "node.exe", base / "node_modules/npm/bin/npm-cli.js"
     return base / "bin/node", base / "lib/node_modules/npm/bin/npm-cli.js"
+
+
+def _page(web: Path, node: Path, mode: str, page: str) -> None:
+    _run(web, node, "node_modules/vite/bin/vite.js", "build", "--mode", mode, "--logLevel", "warn")
+    if not (web / ".build" / mode / page).is_file():
+        raise BuildFailed(f"the {mode} page is missing after its build")
 
 
 def _inputs(web: Path) -> Iterator[Path]:

@@ -1,11 +1,13 @@
-/** Two pages from one tree: the server's (index.html) and the gateway's (gateway.html), each built by its own mode. */
+/** Three pages from one tree, each built by its own mode: the server's, the gateway's, and one file that opens from disk. */
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { renameSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { defineConfig, type Plugin } from 'vite';
+import { oneFile } from './one-file.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
+const PAGES: Record<string, string> = { gateway: 'gateway.html', offline: 'verify.html' };
 const API = process.env.TWIN_API ?? 'http://127.0.0.1:8443';
 
 /** Whatever the source page is called, a folder of static pages is entered by index.html. */
@@ -14,14 +16,14 @@ function entryIsIndex(page: string, out: () => string): Plugin {
     name: 'entry-is-index',
     apply: 'build',
     closeBundle() {
-      if (page !== 'index.html') renameSync(join(out(), page), join(out(), 'index.html'));
+      if (page === 'gateway.html') renameSync(join(out(), page), join(out(), 'index.html'));
     },
   };
 }
 
 export default defineConfig(({ mode }) => {
-  const gateway = mode === 'gateway';
-  const page = gateway ? 'gateway.html' : 'index.html';
+  const page = PAGES[mode] ?? 'index.html';
+  const offline = mode === 'offline';
   let out = '';
   return {
     root: here,
@@ -30,14 +32,19 @@ export default defineConfig(({ mode }) => {
       svelte(),
       { name: 'resolved-out', configResolved: (c) => void (out = join(c.root, c.build.outDir)) } satisfies Plugin,
       entryIsIndex(page, () => out),
+      ...(offline ? [oneFile()] : []),
     ],
+    worker: { format: offline ? 'iife' : 'es' },
+    publicDir: offline ? false : 'public',
     build: {
       target: 'es2022',
-      outDir: gateway ? '.build/gateway' : '.build/server',
+      outDir: `.build/${mode in PAGES ? mode : 'server'}`,
       emptyOutDir: true,
       assetsInlineLimit: 0, // the content policy allows no data: address
       chunkSizeWarningLimit: 700, // three.js, loaded only when the 3D view is shown
-      rollupOptions: { input: join(here, page) },
+      cssCodeSplit: !offline,
+      modulePreload: offline ? false : undefined,
+      rolldownOptions: { input: join(here, page), ...(offline ? { output: { codeSplitting: false } } : {}) },
     },
     server: {
       proxy: {

@@ -4,10 +4,17 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 OURS = {"twin_wire", "drivers", "buffering", "edge_agent", "twin_server", "hardware_sim"}
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def print_hash(verifier: Path) -> None:
+    """Write the line for the release notes by which anyone checks the verifier that opens from disk (sha256sum -c)."""
+    data = verifier.read_bytes()
+    sys.stdout.write(f"{sha256(data).hexdigest()}  {verifier.name}\n")
 
 
 def try_one(path: Path, uv: Path) -> None:
@@ -21,9 +28,11 @@ def try_one(path: Path, uv: Path) -> None:
             subprocess.run([str(python.parent / command), "--help"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
         where = [str(python), "-c", "import twin_server, edge_agent; print(twin_server.__file__, edge_agent.__file__)"]
         found = subprocess.run(where, check=True, capture_output=True, text=True, cwd=folder).stdout.split()
-        pages = [Path(f).parent / "static" / n for f, n in zip(found, ("index.html", "index.html"), strict=True)]
-        missing = [p for p in pages if not p.is_file()]
+        pages = [Path(f).parent / "static" / "index.html" for f in found]
+        verifier = Path(found[0]).parent / "static/verify.html"
+        missing = [p for p in (*pages, verifier) if not p.is_file()]
         assert not missing, f"{path.name} carries no page: {missing}"
+        print_hash(verifier)
     sys.stdout.write(f"{path.name}: installs alone, commands start, pages inside, {path.stat().st_size / 1e6:.2f} MB\n")
 
 

@@ -18,7 +18,8 @@ if pathlib.Path("break").exists() and pathlib.Path("break").read_text() in words
 if "build" in words:
     out = pathlib.Path(".build") / words[words.index("--mode") + 1]
     out.mkdir(parents=True)
-    (out / "index.html").write_text(pathlib.Path("src/app.css").read_text())
+    name = "verify.html" if out.name == "offline" else "index.html"
+    (out / name).write_text(pathlib.Path("src/app.css").read_text())
 """
 
 
@@ -83,6 +84,14 @@ def test_the_gateways_page_is_built_once_it_exists(root: Path) -> None:
     (root / "web/gateway.html").write_text("page")
     build(root)
     assert (root / "edge_agent/static/index.html").is_file()
+
+
+def test_the_page_that_opens_from_disk_lies_beside_the_servers(root: Path) -> None:
+    (root / "web/verify.html").write_text("page")
+    assert not hatch_build.fresh(root)
+    build(root)
+    assert (root / "twin_server/static/verify.html").read_text() == "first"
+    assert (root / "twin_server/static/index.html").is_file()
 
 
 def test_no_third_party_script_runs_at_install(root: Path) -> None:

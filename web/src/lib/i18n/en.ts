@@ -156,6 +156,8 @@ export const en: Record<Key, string> = {
   'verify.about': "This browser fetches every entry, rebuilds the Merkle tree and compares it with the log's signed root, the enrolled keys and the gateways' chains of numbers. It takes no word of the server for it.",
   'verify.bodies': 'Fetch and compare every body',
   'verify.evidence': 'Download evidence of the last 24 h',
+  'verify.offline': 'Verifier that opens from disk',
+  'verify.offline_hint': 'The verifier is one file that opens from disk and checks evidence without any server. Take it from the release, or compare its SHA-256 with the release notes, and you need not trust this page.',
   'verify.every': 'Check every signature (slower)',
   'verify.start': 'Verify now',
   'verify.stop': 'Stop',

@@ -154,6 +154,8 @@ export const zh = {
   'verify.about': '由本浏览器取回日志的全部条目，重建 Merkle 树，与日志签名的根、登记的密钥、网关的编号链逐一核对，不依赖服务器的说法。',
   'verify.bodies': '取回并核对每份正文',
   'verify.evidence': '下载近 24 小时证据包',
+  'verify.offline': '下载离线核验页',
+  'verify.offline_hint': '离线核验页是单个文件，从磁盘打开，不需要任何服务器即可核验证据包。请从发行版获取，或将其 SHA-256 与发行说明核对，这样就不必信任本页面。',
   'verify.every': '验证每个签名（较慢）',
   'verify.start': '开始核验',
   'verify.stop': '停止',

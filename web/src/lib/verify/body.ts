@@ -51,15 +51,18 @@ export async function readRecord(body: Bytes): Promise<Map<string, Item>> {
   return record as Map<string, Item>;
 }
 
-/** Opens a data body; `groups` are the point ids of its manifest's poll groups, in order. */
-export async function readBody(data: Bytes, groups: readonly (readonly string[])[]): Promise<Body> {
+/** The point ids of a manifest's poll groups, in order. */
+export type Groups = readonly (readonly string[])[];
+
+/** Opens a data body; `of` are its manifest's groups, or who knows them by the manifest's key. */
+export async function readBody(data: Bytes, of: Groups | ((manifest: Bytes) => Groups)): Promise<Body> {
   if (data.length > BODY_BYTES_MAX) throw new FormatFault(`body of more than ${BODY_BYTES_MAX} bytes`);
   const map = decode(await inflate(data, INFLATED_BYTES_MAX));
   if (!(map instanceof Map) || map.get(VERSION) !== 1) throw new FormatFault('body is not of version 1');
   if (!map.has(CLOCK) || [...map.keys()].some((key) => typeof key !== 'number' || key < 0 || key > EVENTS)) throw new FormatFault('body is not a map of the known keys');
   const manifest = octets(map, MANIFEST);
   if (manifest.length !== 8) throw new FormatFault('body without a manifest');
-  const heads = readHeads(map, groups);
+  const heads = readHeads(map, typeof of === 'function' ? of(manifest) : of);
   const lanes = readLanes(map, heads);
   const qualities = readQualities(map, heads);
   const steps = readSteps(map, heads);
@@ -82,7 +85,7 @@ export async function readBody(data: Bytes, groups: readonly (readonly string[])
 }
 
 /** The heads of all blocks, and last a head without points for the table of positions. */
-function readHeads(map: Map<Key, Item>, groups: readonly (readonly string[])[]): Head[] {
+function readHeads(map: Map<Key, Item>, groups: Groups): Head[] {
   const blocks = list(map.get(BLOCKS) ?? []);
   if (blocks.length > BLOCKS_MAX) throw new FormatFault(`body: more than ${BLOCKS_MAX} blocks`);
   const heads = blocks.map((item): Head => {
