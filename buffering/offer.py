@@ -29,12 +29,13 @@ def offer(
     newest: int,
     batches_max: int,
     bytes_max: int,
+    alarms_first: bool = True,
 ) -> list[Offer]:
     """Return batches with ids inside `missing` and not in `passed_over`; at least one if there is any."""
     chosen: list[Offer] = []
     taken: set[int] = set(passed_over)
     room = bytes_max
-    for identity, statement, body in _candidates(connection, missing, newest):
+    for identity, statement, body in _candidates(connection, missing, newest, alarms_first):
         if identity in taken:
             continue
         room -= len(statement) + len(body or b"") + _ENVELOPE_BYTES
@@ -48,10 +49,10 @@ def offer(
 
 
 def _candidates(
-    connection: sqlite3.Connection, missing: list[tuple[int, int]], newest: int
+    connection: sqlite3.Connection, missing: list[tuple[int, int]], newest: int, alarms_first: bool
 ) -> Iterator[tuple[int, bytes, bytes | None]]:
     columns = "select id, statement, body from batch"
-    for low, high in missing:
+    for low, high in missing if alarms_first else ():
         yield from connection.execute(
             f"{columns} indexed by urgent where priority = 0 and id between ? and ? order by id", (low, high)
         )

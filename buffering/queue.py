@@ -268,6 +268,13 @@ class Queue(Writer):
                     self._fall_back(error)
         return chosen
 
+    def unsent_after(self, after: int, above: Iterable[Range] = ()) -> list[Offer]:
+        """Return unsent batches on disk behind the row id `after`, in order, as many as one post takes."""
+        missing = missing_ids(max(self._remote.server_id, after), above, self._end())
+        with guard("read the queue"):
+            rows = offer(self._db, missing, self._quarantined, 0, OFFER_BATCHES_MAX, OFFER_BYTES_MAX, False)
+        return [row for row in rows if not (self._check and self._check(*row))]
+
     def _offer_held(
         self, missing: list[tuple[int, int]], passed_over: Collection[int], batches_max: int, bytes_max: int
     ) -> list[Offer]:

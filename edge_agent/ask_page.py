@@ -32,6 +32,13 @@ class RunningAgent:
             found: dict[str, Any] = await response.json()
             return found
 
+    async def unsent(self, after: int) -> bytes:
+        """Return unsent batches behind a row id as a sequence of envelopes, empty when there are no more."""
+        async with self._session.get(f"/api/unsent?after={after}") as response:
+            if response.status != 200:
+                raise LinkError(f"the agent does not hand out its queue: {response.status}")
+            return await response.read()
+
     async def job(self) -> dict[str, Any]:
         """Return the newest job on a bus."""
         async with self._session.get("/api/job") as response:

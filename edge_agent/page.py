@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from edge_agent.door import Door, is_own_name
 from edge_agent.page_orders import AGENT, BENCH, BODY_BYTES_MAX, COOKIE, DOOR, add_orders, commissioning
 from edge_agent.page_tls import fingerprint, page_context
 from edge_agent.status import metrics, status
+from twin_wire.statement import encode_envelope
 
 if TYPE_CHECKING:
     from edge_agent.agent import Agent
@@ -41,6 +43,7 @@ def make_page(agent: "Agent", pin: bytes) -> web.Application:
     app.on_shutdown.append(_close)
     add_orders(app)
     app.router.add_get("/api/state", _state)
+    app.router.add_get("/api/unsent", _unsent)
     app.router.add_get("/metrics", _metrics)
     app.router.add_post("/api/pin", _enter)
     app.router.add_get("/{path:.*}", _static)
@@ -69,6 +72,16 @@ async def _state(request: web.Request) -> web.Response:
     token = request.app[DOOR].token(request.cookies.get(COOKIE, ""))
     seen = {**status(agent), "commissioning": commissioning(agent), "csrf": token}
     return web.json_response(seen, headers={"Cache-Control": "no-store"})
+
+
+async def _unsent(request: web.Request) -> web.Response:
+    """Return unsent batches behind a row id as they would be posted, for `export-usb`; empty when there are no more."""
+    store, after = request.app[AGENT].store, request.query.get("after", "")
+    if not after.lstrip("-").isdecimal() or len(after) > 19:
+        raise web.HTTPBadRequest(text="after is the number of a row")
+    offers = await store.call(partial(store.queue.unsent_after, int(after), store.above))
+    data = b"".join(encode_envelope(offer.statement, offer.body) for offer in offers)
+    return web.Response(body=data, content_type="application/cbor-seq", headers={"Cache-Control": "no-store"})
 
 
 async def _metrics(request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ import msgspec
 
 from twin_server.access import Access
 from twin_server.app import wall_clock
+from twin_server.carried import import_folder
 from twin_server.commands import parser
 from twin_server.config import Config, read_config
 from twin_server.export import Wanted, open_format
@@ -111,6 +112,14 @@ def _countersign(options: argparse.Namespace) -> None:
     token = _first_line(options.token_file) if options.token_file else ""
     given = (options.server, token, options.enterprise, options.vkey, options.party, Path(options.key), options.index)
     print(f"countersigned {asyncio.run(sign_entry(*given))}")
+
+
+def _import(options: argparse.Namespace) -> int:
+    counts, refused = asyncio.run(import_folder(Path(options.folder), options.server, partial(print, flush=True)))
+    print(", ".join(f"{number} {status}" for status, number in sorted(counts.items())))
+    for line in refused[:FAULTS_SHOWN]:
+        print(line, file=sys.stderr)
+    return 1 if refused else 0
 
 
 def _enterprises_add(options: argparse.Namespace) -> None:

@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _witness(verbs)
     _mirror(verbs)
     _countersign(verbs)
+    _import(verbs)
     _export(verbs, common)
     return top
 
@@ -177,6 +178,12 @@ def _countersign(verbs: Verbs) -> None:
     made.add_argument("--party", default="", help="your id among the parties of the log")
     made.add_argument("--token-file", metavar="FILE", help="a token for the server (first line)")
     made.add_argument("--index", type=int, metavar="ENTRY", help="the entry you have looked at")
+
+
+def _import(verbs: Verbs) -> None:
+    made = _add(verbs, "import", "import", "take in what edge-agent export-usb put on a stick")
+    made.add_argument("folder", metavar="DIR", help="the folder on the stick; the receipts are left in it")
+    made.add_argument("--server", metavar="URL", required=True, help="the server; signatures are the only credential")
 
 
 def _export(verbs: Verbs, common: Common) -> None:

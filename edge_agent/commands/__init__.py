@@ -34,5 +34,6 @@ COMMANDS = (
     Row("certificate", "edge_agent.commands.certificate", "seal who put what into operation, with golden readings"),
     Row("mark", "edge_agent.commands.mark", "log that a point is being calibrated or is bypassed"),
     Row("backtest", "edge_agent.commands.backtest", "run the detection over recorded or simulated episodes"),
+    Row("export-usb", "edge_agent.commands.export_usb", "copy what the server lacks to a memory stick"),
     Row("label", "edge_agent.commands.label", "print what belongs on the box: key id, page, certificate"),
 )
