@@ -59,7 +59,13 @@ def test_a_label_holds_cause_points_begin_and_end() -> None:
     labels.take(Action(0.0, "unplug", "bus-1", cause="unplugged", points=("ch4-face",)), 5)
     changed = labels.take(Action(0.0, "plug", "bus-1", ends="unplugged"), 9)
     assert labels.all == changed
-    assert changed[0]._asdict() == {"cause": "unplugged", "points": ("ch4-face",), "start_us": 5, "stop_us": 9, "kind": ""}
+    assert changed[0]._asdict() == {
+        "cause": "unplugged",
+        "points": ("ch4-face",),
+        "start_us": 5,
+        "stop_us": 9,
+        "kind": "",
+    }
     assert labels.take(Action(0.0, "plug", "bus-1", ends="unplugged"), 10) == []
 
 
