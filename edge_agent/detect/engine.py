@@ -27,6 +27,7 @@ class Arrays(NamedTuple):
     digest_table: Array
     digest_state: Array
     digest_since: Array
+    driver: Array
     partner: Array
     scale: Array
     line: Array
@@ -49,7 +50,7 @@ def walk(time_s: Array, x: Array, begin: int, a: Any) -> int:
             continue
         dt = min(now - a.clock[0], 3600.0) if a.clock[0] > 0.0 else 0.0
         a.clock[0] = now
-        evidence = sy.observe(now, dt, x[t], a.state, a.since, a.table)
+        evidence = sy.observe(now, dt, x[t], a.driver, a.state, a.since, a.table)
         replay.digests(now, x[t], step, a.ring, a.digest_table, a.digest_state, a.digest_since)
         slot = np.floor(now / SLOT_S)
         if slot == a.clock[1]:
@@ -76,11 +77,10 @@ class Engine:
         count = len(model.site.channels)
         state, since = sy.fresh(count)
         ring, table, digest_state, digest_since = replay.fresh(count)
-        empty = (np.zeros(count) for _ in range(3))
         self.arrays = Arrays(
             *(state, since, model.table, ring, table, digest_state, digest_since),
-            *(model.partner, model.scale, model.line, np.full(model.partner.shape, np.nan)),
-            *(np.zeros(count, np.uint8), *empty, np.zeros(3)),
+            *(model.driver, model.partner, model.scale, model.line, np.full(model.partner.shape, np.nan)),
+            *(np.zeros(count, np.uint8), np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(3)),
         )
         self.fuse = Fuse(model)
 

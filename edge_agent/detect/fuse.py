@@ -85,7 +85,8 @@ class Fuse:
         """Return the verdicts that begin now; those that end are put into `ended`."""
         now = evidence.now
         if not self._first_s:
-            self._first_s = now
+            begun = evidence.state[:, sy.FIRST_S]
+            self._first_s = float(begun[begun > 0].min()) if (begun > 0).any() else now
         scene = self.scene
         scene.look(evidence, self.active)
         if now - self._first_s < SETTLE_S and not evidence.held[:, [sy.OFF, sy.SILENT]].any():

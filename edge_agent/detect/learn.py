@@ -9,7 +9,7 @@ from edge_agent.detect import symptoms as sy
 from edge_agent.detect.compiled import jit
 from edge_agent.detect.model import Model
 from edge_agent.detect.pairs import learn_pairs, smooth
-from edge_agent.detect.sites import Site
+from edge_agent.detect.sites import GROUND, WATER, Site
 
 Array = NDArray[Any]
 # columns of an hour's account
@@ -18,6 +18,7 @@ N_HOUR = 8
 INTERVAL_S, HOUR_S = 60.0, 3600.0
 ROWS_MAX = 1440  # intervals kept: beyond that every second one is dropped and the interval doubles
 HOURS_MAX = 400
+GO_ALONG = 0.6  # correlation of half-hour changes from which on a driver counts
 RARE_SHARE, STRANGE = 0.06, 1.5  # an excursion is rare below, and strange beyond so many usual widths
 
 
@@ -60,6 +61,7 @@ class Learner:
         self._state, self._since = sy.fresh(count)
         self._blank = np.zeros((count, sy.N_MODEL))
         self._bends = np.zeros(count)
+        self._alone = np.full(count, -1, np.int64)
         self._hour = self._new_hour()
         self._low, self._high = np.full(count, np.inf), np.full(count, -np.inf)
         self._now = self._interval_at = self._hour_at = 0.0
@@ -83,7 +85,7 @@ class Learner:
             if len(self._paces) < 2000 and dt:
                 self._paces.append(dt)
             gather(now, x, self._state, self._hour, self._low, self._high, self._bends)
-            sy.observe(now, dt, x, self._state, self._since, self._blank)
+            sy.observe(now, dt, x, self._alone, self._state, self._since, self._blank)
             self._now = now
             self._keep(now)
 
@@ -127,6 +129,7 @@ class Learner:
         if len(self.rows) < 20:
             return model
         f60, low, high = (np.stack([row[part] for row in self.rows]).astype(np.float64) for part in range(3))
+        _drive(model, f60, low, high)
         strange = _strange(f60)
         for c in range(len(self.site.channels)):
             if np.isfinite(f60[:, c]).sum() >= 20:
@@ -167,11 +170,50 @@ class Learner:
         row[sy.LOW0], row[sy.HIGH0] = float(np.nanmin(low)), float(np.nanmax(high))
         row[sy.MIDDLE] = float(np.nanmedian(f60))
         width = row[sy.HIGH0] - row[sy.LOW0]
-        row[sy.MARGIN] = max(0.22 * width, 3.0 * row[sy.STEP], 4.0 * row[sy.NOISE0], 1e-9 * abs(row[sy.MIDDLE]))
+        weather = channel.quantity in WATER | GROUND or channel.quantity in ("temperature", "position", "pressure")
+        swing = self._swing(f60) / max(width, 1e-30)  # near 1: it shows all it has within hours
+        short = 1.0 if self.seconds < 3 * 86_400 else 0.4  # a day says little of what weather and seasons do
+        short = 0.22 + (short - 0.22) * min(max((0.7 - swing) / 0.4, 0.0), 1.0)
+        row[sy.MARGIN] = max(
+            (short if weather else 0.22) * width, 3.0 * row[sy.STEP], 4.0 * row[sy.NOISE0], 1e-9 * abs(row[sy.MIDDLE])
+        )
         steady = float(np.nanquantile(f60, 0.02)) > 0.5 * row[sy.MIDDLE] > 0.0
         row[sy.FAN] = float(channel.fan and steady)
         row[sy.WIND] = float(channel.air and steady)
         row[sy.LEARNT] = 1.0
+
+    def _swing(self, f60: Array) -> float:
+        """Return how far a channel usually goes within six hours."""
+        rows = max(int(6 * HOUR_S / self.interval_s), 10)
+        parts = [part for at in range(0, len(f60), rows) if np.isfinite(part := f60[at : at + rows]).sum() > rows // 2]
+        return float(np.median([np.nanmax(part) - np.nanmin(part) for part in parts])) if parts else 0.0
+
+
+def _drive(model: Model, f60: Array, low: Array, high: Array) -> None:
+    """Learn which share of the barometer goes through heads, of the day's warmth through marks, and take it off."""
+    channels = model.site.channels
+    middle = np.nanmedian(np.where(np.isfinite(f60), f60, np.nan), axis=0, keepdims=False) if len(f60) else f60
+    drivers = [c for c, ch in enumerate(channels) if ch.quantity in ("pressure", "temperature")]
+    lag = max(1, len(f60) // 48)
+    moved = f60[lag:] - f60[:-lag]
+    original = f60.copy()
+    for c, channel in enumerate(channels):
+        if channel.quantity not in WATER | GROUND:
+            continue
+        best, share = GO_ALONG, 0.0
+        for d in drivers:
+            both = np.isfinite(moved[:, c]) & np.isfinite(moved[:, d])
+            x, y = moved[both, d], moved[both, c]
+            if both.sum() < 40 or not x.std() > 0 or not y.std() > 0:
+                continue
+            strength = abs(float(np.corrcoef(x, y)[0, 1]))
+            if strength > best:
+                best, share, model.driver[c] = strength, float((x * y).mean() / (x * x).mean()), d
+        if share:
+            d = int(model.driver[c])
+            model.table[c, sy.SHARE], model.table[c, sy.DRIVER0] = share, middle[d]
+            for series in (f60, low, high):
+                series[:, c] -= share * np.nan_to_num(original[:, d] - middle[d])
 
 
 def _strange(f60: Array) -> Array:

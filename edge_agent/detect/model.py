@@ -19,6 +19,7 @@ NAMES = {
     "low": sy.LOW0, "high": sy.HIGH0, "margin": sy.MARGIN, "middle": sy.MIDDLE, "step": sy.STEP, "pace_s": sy.PACE_S,
     "fan": sy.FAN, "wind": sy.WIND, "learnt": sy.LEARNT,
     "rise": sy.RISE0, "fall": sy.FALL0, "quiet": sy.QUIET0, "loud": sy.LOUD0,
+    "driver_share": sy.SHARE, "driver_usual": sy.DRIVER0,
 }  # fmt: skip
 
 
@@ -31,6 +32,7 @@ class Model:
         self.table = table  # float64 [C, sy.N_MODEL]
         self.partner, self.scale = np.full((count, PARTNERS), -1, np.int64), np.zeros((count, PARTNERS), np.int64)
         self.line, self.strength = np.ones((count, PARTNERS, 3)), np.zeros((count, PARTNERS))
+        self.driver = np.full(count, -1, np.int64)  # whose share is taken off a channel's level
         self.notes: list[str] = []  # what was out of the usual while it learnt
         self.learnt_s = 0.0
 
@@ -57,6 +59,7 @@ class Model:
         points = {
             name: {
                 **{word: float(self.table[c, column]) for word, column in NAMES.items()},
+                "driver": ids[self.driver[c]] if self.driver[c] >= 0 else "",
                 "partners": [
                     [ids[p], int(self.scale[c, k]), *(float(v) for v in self.line[c, k]), float(self.strength[c, k])]
                     for k, p in enumerate(self.partner[c])
@@ -79,6 +82,7 @@ class Model:
                 continue
             for word, column in NAMES.items():
                 model.table[c, column] = told[word]
+            model.driver[c] = number.get(told["driver"], -1)
             known = [row for row in told["partners"] if row[0] in number][:PARTNERS]
             for k, (partner, scale, *line, strength) in enumerate(known):
                 model.partner[c, k], model.scale[c, k] = number[partner], scale

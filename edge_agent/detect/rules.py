@@ -16,6 +16,13 @@ TWO_MEAN = {"fault": "tamper", "tamper": "fault"}
 BLIP_MASK_S = 240.0
 BLAST_S = 2400.0
 CALIBRATION_S = 900.0
+RAIN_S = 6 * 3600.0  # water goes on coming after rain
+
+
+def which(mask: Any) -> list[int]:
+    """Return the channels of a boolean array."""
+    found: list[int] = np.flatnonzero(mask).tolist()
+    return found
 
 
 class Finding(NamedTuple):
@@ -42,6 +49,8 @@ class Scene:
         self.masked_s = np.full(count, -1e18)  # until when the restart after a power blip explains a channel
         self.zero_s = np.full(count, -1e18)  # when zero air was last seen
         self.hazard_s = np.full(count, -1e18)
+        self.rain_s = -1e18
+        self.alone = (model.partner >= 0).sum(axis=1) < 2  # nobody can say which of two is wrong
         self.blast_s, self.blast_at = -1e18, -1
         self.baro = places.barometers(self.table[:, sy.MIDDLE])
         self.decisive = self.table[:, sy.NOISE0] > 0.6 * self.table[:, sy.STEP]
@@ -80,7 +89,15 @@ class Scene:
                 self.bypassed[point] |= kind == "bypass"
             if kind == "blasting" and begin <= now <= begin + BLAST_S and begin > self.blast_s:
                 self.blast_s, self.blast_at = begin, point
+        wet = p.rain & (self.value > self.table[:, sy.HIGH0] + self.table[:, sy.STEP])
+        if wet.any():
+            self.rain_s = now
+        self.raining = now - self.rain_s < RAIN_S
+        self.excess = (self.value - self.table[:, sy.HIGH0]) / np.maximum(self.table[:, sy.MARGIN], 1e-12)
         self._sources()
+        blown = (p.toxic | p.pressure) & (now - self.blast_s < BLAST_S)
+        near = (p.hops[:, self.blast_at] <= 3) | p.downstream[self.blast_at] | p.pressure
+        self.blasted = blown & (near if self.blast_at >= 0 else True)
 
     def _sources(self) -> None:
         """Find which channels speak of danger in a way that cannot be their own fault."""
@@ -95,17 +112,18 @@ class Scene:
         heat = p.temperature & (high | rising) & sound
         self.air_fails = fans | winds
         self.danger = self.hot | warm | self.air_fails | heat
-        self.hazard_s[self.hot | self.air_fails] = self.now
+        wet = (p.water | p.ground | p.vibration) & high & sound
+        self.hazard_s[self.hot | self.air_fails | wet] = self.now
 
     def _cupped(self) -> Array:
         """Return which heads were in zero air just now: what follows is test gas."""
         return np.asarray(self.now - self.zero_s < CALIBRATION_S)
 
-    def supporters(self, c: int) -> Array:
+    def supporters(self, c: int) -> list[int]:
         """Return the other channels near c that speak of danger."""
         p = self.places
         near = p.near[c] | (p.downstream[c] & p.gas) | (p.fan & (p.hops[c] <= 3))
-        return np.flatnonzero(self.danger & near & ~((p.temperature & ~p.gas[c]) & ~p.temperature[c]))
+        return which(self.danger & near & ~((p.temperature & ~p.gas[c]) & ~p.temperature[c]))
 
     def disturbed(self, c: int) -> bool:
         """Return whether channel c still shows what its verdict was for."""

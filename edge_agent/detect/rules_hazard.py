@@ -1,18 +1,20 @@
 """Rules for danger, and for what only looks like it: fans, air, gas, heat, ground, water; blasting and test gas."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from edge_agent.detect import symptoms as sy
-from edge_agent.detect.rules import BLAST_S, CALIBRATION_S, Finding, Scene
+from edge_agent.detect.rules import BLAST_S, CALIBRATION_S, Finding, Scene, which
 
-NEAR_S, FAR_S, ALONE_S, SLOW_S = 6.0, 20.0, 240.0, 240.0
+RAIN_EXCESS = 6.0  # margins over the envelope: rain lifts all water somewhat
+NEAR_S, FAR_S, TEST_S, ALONE_S, SLOW_S = 6.0, 20.0, 170.0, 240.0, 240.0
 
 
 def fans(s: Scene) -> Iterator[Finding]:
     """A fan that always ran draws less than a third of its current."""
-    for c in np.flatnonzero(s.h[:, sy.OFF] > 3.5):
+    for c in which(s.h[:, sy.OFF] > 3.5):
         if not s.h[c, sy.SILENT] and not s.masked[c]:
             yield s.find(c, "hazard", "fan", s.h[c, sy.OFF], 1.0)
 
@@ -20,16 +22,16 @@ def fans(s: Scene) -> Iterator[Finding]:
 def air(s: Scene) -> Iterator[Finding]:
     """The air slows: far below usual, or somewhat while its fan does too."""
     p = s.places
-    for c in np.flatnonzero(p.air & (s.h[:, sy.LOW] > 0) & (s.table[:, sy.WIND] > 0)):
+    for c in which(p.air & (s.h[:, sy.LOW] > 0) & (s.table[:, sy.WIND] > 0)):
         if s.ill[c] or s.masked[c]:
             continue
-        fan = np.flatnonzero(p.fan & ((s.h[:, sy.OFF] > 0) | (s.h[:, sy.LOW] > 0)))
+        fan = which(p.fan & ((s.h[:, sy.OFF] > 0) | (s.h[:, sy.LOW] > 0)))
         gas = [o for o in s.supporters(c) if o != c and (p.gas[o] or p.oxygen[o])]
-        other = np.flatnonzero(p.air & (s.h[:, sy.LOW] > 20) & ~s.ill & (np.arange(len(p.air)) != c))
+        other = which(p.air & (s.h[:, sy.LOW] > 20) & ~s.ill & (np.arange(len(p.air)) != c))
         if s.h[c, sy.WEAK] > 60 or (s.h[c, sy.LOW] > 45 and (len(fan) or len(gas) or len(other) >= 2)):
             yield s.find(c, "hazard", "ventilation", s.h[c, sy.LOW], 0.9, [*fan, *gas, *other][:3])
-    for c in np.flatnonzero(p.fan & (s.h[:, sy.LOW] > 30) & (s.table[:, sy.FAN] > 0)):
-        slow = np.flatnonzero(p.air & (s.h[:, sy.LOW] > 20) & ~s.ill)
+    for c in which(p.fan & (s.h[:, sy.LOW] > 30) & (s.table[:, sy.FAN] > 0)):
+        slow = which(p.air & (s.h[:, sy.LOW] > 20) & ~s.ill)
         if len(slow) and not s.h[c, sy.SILENT]:
             yield s.find(c, "hazard", "fan_slow", s.h[c, sy.LOW], 0.9, slow[:3])
 
@@ -38,7 +40,7 @@ def calibration(s: Scene) -> Iterator[Finding]:
     """Zero air, then test gas, nobody else moves: a calibration, marked or not. A mark over rising gas is none."""
     p = s.places
     moved = (s.h[:, sy.HIGH] > 0) | (s.h[:, sy.LOW] > 0) | (s.h[:, sy.NOTHING] > 20) | s.stepped
-    for c in np.flatnonzero(s.marked):
+    for c in which(s.marked):
         near = [o for o in s.supporters(c) if o != c]
         hot = [o for o in near if s.hot[o] or s.air_fails[o]]
         slow = [o for o in near if p.gas[o] and s.h[o, sy.RISING] > 120]
@@ -49,7 +51,7 @@ def calibration(s: Scene) -> Iterator[Finding]:
         elif moved[c]:
             yield s.find(c, "benign", "calibration", 0.0, 0.9)
     cup = (s.now - s.zero_s < CALIBRATION_S) & ~s.marked & (p.gas | p.oxygen) & (s.h[:, sy.HIGH] > 20)
-    for c in np.flatnonzero(cup):
+    for c in which(cup):
         if not len(s.supporters(c)):
             yield s.find(c, "benign", "calibration", s.h[c, sy.HIGH], 0.7)
 
@@ -59,7 +61,7 @@ def blasting(s: Scene) -> Iterator[Finding]:
     p = s.places
     if s.now - s.blast_s > BLAST_S:
         return
-    for c in np.flatnonzero((p.toxic | p.pressure) & (s.h[:, sy.HIGH] > 5)):
+    for c in which((p.toxic | p.pressure) & (s.h[:, sy.HIGH] > 5)):
         if _blasted(s, int(c)):
             yield s.find(c, "benign", "blasting", s.h[c, sy.HIGH], 0.8)
 
@@ -76,7 +78,7 @@ def gas(s: Scene) -> Iterator[Finding]:
     """Gas over its envelope: with a neighbour, far over, or alone for long."""
     p = s.places
     out = np.where(p.oxygen, s.h[:, sy.LOW], s.h[:, sy.HIGH])
-    for c in np.flatnonzero((p.gas | p.oxygen) & (out > NEAR_S)):
+    for c in which((p.gas | p.oxygen) & (out > NEAR_S)):
         far = s.h[c, sy.FAR]
         if s.masked[c] or s.h[c, sy.SILENT] or _blasted(s, int(c)):
             continue
@@ -88,17 +90,25 @@ def gas(s: Scene) -> Iterator[Finding]:
             yield s.find(c, "hazard", "gas_near", out[c], 0.95, near[:3])
         elif own or testing:
             continue
-        elif far > FAR_S and not _plateau(s, int(c)):
-            if far > 60 or s.h[c, sy.RISING] > 0:
-                yield s.find(c, "hazard", "gas_far", far, 0.85)
-        elif out[c] > ALONE_S and not _breathing(s, int(c)):
+        elif far > 150.0 and _plateau(s, c):
+            yield s.find(c, "benign", "calibration", far, 0.5)
+        elif far > (TEST_S if _watched(s, c) else FAR_S):
+            yield s.find(c, "hazard", "gas_far", far, 0.85)
+        elif out[c] > ALONE_S and not _plateau(s, c) and not _breathing(s, int(c)):
             yield s.find(c, "hazard", "gas_alone", out[c], 0.6)
 
 
 def _plateau(s: Scene, c: int) -> bool:
-    """Return whether a head stands at a flat level far from all it ever saw, as in a cup of test gas."""
-    f8, f60 = s.e.state[c, sy.F8], s.e.state[c, sy.F60]
-    return bool(s.h[c, sy.FAR] < 420 and s.h[c, sy.FAR] > 60 and abs(f8 - f60) < 0.03 * abs(f8 - s.table[c, sy.MIDDLE]))
+    """Return whether a head went at once to a flat level far from all it ever saw, as in a cup of test gas."""
+    f8, f60, usual = s.e.state[c, sy.F8], s.e.state[c, sy.F60], s.table[c, sy.MIDDLE]
+    flat = 0.03 + math.exp(-s.h[c, sy.FAR] / 60.0)
+    return bool(0.0 < s.h[c, sy.FAR] < 420.0 and abs(f8 - f60) < flat * abs(f8 - usual) and _watched(s, c))
+
+
+def _watched(s: Scene, c: int) -> bool:
+    """Return whether a sound neighbour would see real gas too."""
+    p = s.places
+    return bool((p.near[c] & (p.gas | p.oxygen) & ~s.ill).any())
 
 
 def _breathing(s: Scene, c: int) -> bool:
@@ -111,25 +121,24 @@ def weather(s: Scene) -> Iterator[Finding]:
     """A barometer that falls or rises faster than it ever did while learning."""
     moving = s.baro & ((s.h[:, sy.FALLING] > 300) | (s.h[:, sy.RISING] > 300)) & ~s.ill
     if moving.sum() >= min(2, s.baro.sum()) > 0:
-        c = int(np.flatnonzero(moving)[0])
+        c = int(which(moving)[0])
         yield s.find(c, "benign", "weather", max(s.h[c, sy.FALLING], s.h[c, sy.RISING]), 0.6)
 
 
 def slow(s: Scene) -> Iterator[Finding]:
     """Heat, vibration, ground and water over the envelope, or moving faster than ever."""
     p = s.places
-    raining = bool((p.rain & ((s.h[:, sy.HIGH] > 0) | (s.value > s.table[:, sy.HIGH0] + s.table[:, sy.STEP]))).any())
     high = np.where(p.ground, np.maximum(s.h[:, sy.HIGH], s.h[:, sy.LOW]), s.h[:, sy.HIGH])
     high = np.where(p.position, s.h[:, sy.LOW], high)
     fast = np.where(p.ground, np.maximum(s.h[:, sy.RISING], s.h[:, sy.FALLING]), s.h[:, sy.RISING])
     watched = p.water | p.ground | p.vibration | p.position | p.temperature | (p.current & p.works)
-    for c in np.flatnonzero(watched & ((high > 0) | (fast > 0)) & ~s.masked):
+    for c in which(watched & ((high > 0) | (fast > 0)) & ~s.masked):
         if s.stepped[c] or s.h[c, sy.SILENT] or any((c, kind) in s.active for kind in ("fault", "tamper")):
             continue
-        held = max(high[c], s.h[c, sy.FAR] if raining else 0.0)
-        if raining and p.water[c] and not s.h[c, sy.FAR]:
+        held = high[c]
+        if s.raining and p.water[c] and s.excess[c] < RAIN_EXCESS:
             continue
-        joined = [o for o in np.flatnonzero((high > 0) | (fast > 0)) if o != c and watched[o] and _same_body(s, c, o)]
+        joined = [o for o in which((high > 0) | (fast > 0)) if o != c and watched[o] and _same_body(s, c, o)]
         if p.temperature[c] and not p.by_machine[c] and not joined and not len(_burning(s, int(c))):
             continue
         if held > SLOW_S or (fast[c] > SLOW_S and (joined or p.ground[c] or p.water[c])):
@@ -137,7 +146,7 @@ def slow(s: Scene) -> Iterator[Finding]:
 
 
 def _burning(s: Scene, c: int) -> list[int]:
-    return [int(o) for o in np.flatnonzero((s.places.toxic & s.danger) | s.air_fails) if s.places.hops[c, o] <= 3]
+    return [int(o) for o in which((s.places.toxic & s.danger) | s.air_fails) if s.places.hops[c, o] <= 3]
 
 
 def _same_body(s: Scene, c: int, o: int) -> bool:

@@ -25,8 +25,8 @@ RISING, FALLING = 15, 16
 N_BITS = 17
 # columns of model
 NOISE0, RUN0_S, JUMP0, SPIKES0, MISSED0, LOW0, HIGH0, MARGIN, MIDDLE, STEP, END_LOW, END_HIGH, T90_S, PACE_S = range(14)
-FAN, WIND, LEARNT, RISE0, FALL0, QUIET0, LOUD0 = range(14, 21)
-N_MODEL = 21
+FAN, WIND, LEARNT, RISE0, FALL0, QUIET0, LOUD0, SHARE, DRIVER0 = range(14, 23)
+N_MODEL = 23
 
 STEP_WAIT_S, STEP_HELD_S = 14.0, 900.0
 SILENT_S, SILENT_STEPS = 60.0, 6.0
@@ -45,11 +45,13 @@ def _gap(row: Array, model: Array, since: Array, now: float, share: float) -> No
 
 
 @jit
-def _begin(row: Array, v: float, now: float, noise: float) -> None:
+def _begin(row: Array, v: float, level: float, now: float, noise: float) -> None:
     """Set a channel's memory to its first value, or to the first after a long gap."""
-    row[LAST] = row[BEFORE] = row[F8] = row[F60] = row[F300] = row[F1200] = v
+    row[LAST] = row[BEFORE] = v
+    row[F8] = row[F60] = row[F300] = row[F1200] = level
     row[FLAT_S] = now
     row[JUMP_S] = 0.0
+    row[ROWS] = 0.0
     if row[FIRST_S] == 0.0:
         row[FIRST_S] = now
         row[NOISE] = noise
@@ -65,10 +67,10 @@ def _hold(since: Array, bit: int, holds: bool, now: float) -> None:
 
 
 @jit
-def _jump(row: Array, model: Array, since: Array, v: float, now: float, dt: float) -> None:
+def _jump(row: Array, model: Array, since: Array, v: float, shift: float, now: float, dt: float) -> None:
     """Find steps faster than the sensor can follow: nearly all of the change in one sample, and it stays."""
     if row[JUMP_S] > 0.0:
-        row[JUMP_SUM] += v
+        row[JUMP_SUM] += v - shift
         row[JUMP_N] += 1.0
         if now - row[JUMP_S] >= max(STEP_WAIT_S, 2.5 * dt) and row[JUMP_N] >= 3.0:
             first, whole = row[JUMP_TO] - row[JUMP_FROM], row[JUMP_SUM] / row[JUMP_N] - row[JUMP_FROM]
@@ -83,7 +85,7 @@ def _jump(row: Array, model: Array, since: Array, v: float, now: float, dt: floa
         if not follows:
             limit = max(12.0 * max(row[NOISE], model[NOISE0]), 6.0 * model[STEP], 2.0 * model[JUMP0])
         if abs(v - row[LAST]) > limit and dt < 3.5 * model[PACE_S]:
-            row[JUMP_S], row[JUMP_FROM], row[JUMP_TO] = now, row[F8], v
+            row[JUMP_S], row[JUMP_FROM], row[JUMP_TO] = now, row[F8], v - shift
             row[JUMP_SUM], row[JUMP_N] = 0.0, 0.0
     for bit in (STEP_UP, STEP_DOWN):
         if since[bit] > 0.0 and now - since[bit] > STEP_HELD_S:
@@ -124,19 +126,20 @@ def _level(row: Array, model: Array, since: Array, v: float, now: float) -> None
     _hold(since, LOW, f8 < model[LOW0] - margin, now)
     _hold(since, FAR, f8 > model[HIGH0] + 3.0 * margin or f8 < model[LOW0] - 3.0 * margin, now)
     change = row[F60] - row[F1200]
-    _hold(since, RISING, change > 1.5 * model[RISE0] + 0.15 * margin, now)
-    _hold(since, FALLING, change < -1.5 * model[FALL0] - 0.15 * margin, now)
+    _hold(since, RISING, change > 2.0 * model[RISE0] + 0.2 * margin, now)
+    _hold(since, FALLING, change < -2.0 * model[FALL0] - 0.2 * margin, now)
     _hold(since, OFF, model[FAN] > 0.0 and v < 0.35 * model[MIDDLE], now)
     _hold(since, WEAK, model[WIND] > 0.0 and row[F8] < 0.6 * model[LOW0], now)
-    least = model[END_LOW] + 1.01 * model[STEP]
-    ended = v >= model[END_HIGH] - 0.01 * model[STEP] or (v < least - 2.02 * model[STEP] and model[END_LOW] > -1e300)
-    _hold(since, ENDED, ended, now)
+    _hold(since, ENDED, v == row[BEFORE] and (v >= model[END_HIGH] or v <= model[END_LOW]), now)
     _hold(since, NOTHING, abs(v) <= 1.01 * model[STEP] and model[LOW0] > 5.0 * model[STEP] + 4.0 * model[NOISE0], now)
 
 
 @jit
-def observe(now: float, dt: float, x: Array, state: Array, since: Array, model: Array) -> bool:
-    """Take one row of C samples (NaN: none) at `now`, `dt` after the row before; True if any evidence holds."""
+def observe(now: float, dt: float, x: Array, driver: Array, state: Array, since: Array, model: Array) -> bool:
+    """Take one row of C samples (NaN: none) at `now`, `dt` after the row before; True if any evidence holds.
+
+    driver int64[C]: the barometer or thermometer whose learnt share is taken off a channel's level, -1 none.
+    """
     a8, a60 = 1.0 - math.exp(-dt / 8.0), 1.0 - math.exp(-dt / 60.0)
     share = 1.0 - math.exp(-dt / 120.0)
     a300, a1200 = 1.0 - math.exp(-dt / 300.0), 1.0 - math.exp(-dt / 1200.0)
@@ -146,21 +149,24 @@ def observe(now: float, dt: float, x: Array, state: Array, since: Array, model: 
         if not math.isfinite(v):
             _gap(row, model[c], own, now, share)
         else:
-            gap = now - row[SEEN_S]
+            gap, d, shift = now - row[SEEN_S], driver[c], 0.0
+            if d >= 0 and state[d, SEEN_S] > 0.0 and since[d, FAR] == 0.0 and now - state[d, SEEN_S] < 300.0:
+                shift = model[c, SHARE] * (state[d, F60] - model[c, DRIVER0])
             row[MISSED] -= share * row[MISSED]
             if row[SEEN_S] == 0.0 or gap > max(600.0, 10.0 * model[c, PACE_S]):
-                _begin(row, v, now, model[c, NOISE0])
+                _begin(row, v, v - shift, now, model[c, NOISE0])
             own[SILENT] = 0.0
             row[SEEN_S] = now
             row[ROWS] += 1.0
             if model[c, LEARNT] > 0.0 and gap > 0.0:
-                _jump(row, model[c], own, v, now, gap)
+                _jump(row, model[c], own, v, shift, now, gap)
                 _texture(row, model[c], own, v, now, gap)
             row[BEFORE], row[LAST] = row[LAST], v
-            row[F8] += a8 * (v - row[F8])
-            row[F60] += a60 * (v - row[F60])
-            row[F300] += a300 * (row[F60] - row[F300])
-            row[F1200] += a1200 * (row[F60] - row[F1200])
+            row[F8] += a8 * (v - shift - row[F8])
+            row[F60] += max(a60, 1.0 / row[ROWS]) * (v - shift - row[F60])
+            young = 1.0 / row[ROWS]  # at first a plain mean: one noisy sample is no level
+            row[F300] += max(a300, young) * (row[F60] - row[F300])
+            row[F1200] += max(a1200, young) * (row[F60] - row[F1200])
             if model[c, LEARNT] > 0.0:
                 _level(row, model[c], own, v, now)
         if not evidence and model[c, LEARNT] > 0.0:
