@@ -18,8 +18,8 @@ from twin_wire.exchange import Answer
 class Desk:
     """The inside of a server, for one test."""
 
-    def __init__(self, data: Path, clock: Clock) -> None:
-        self.config = Config(data=str(data), url="http://127.0.0.1:1")
+    def __init__(self, data: Path, clock: Clock, store: str = "") -> None:
+        self.config = Config(data=str(data), url="http://127.0.0.1:1", store=store)
         self.clock = clock
         self.store: Store = open_store(self.config.store_url)
         self.ledger = Ledger(self.store, self.config.keys, clock)
@@ -51,9 +51,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(data: Path, clock: Clock = wall_clock) -> AsyncIterator[Desk]:
-    """Open everything on a folder until the block ends."""
-    opened = Desk(data, clock)
+async def desk(data: Path, clock: Clock = wall_clock, store: str = "") -> AsyncIterator[Desk]:
+    """Open everything on a folder, or on a store elsewhere, until the block ends."""
+    opened = Desk(data, clock, store)
     try:
         yield opened
     finally:

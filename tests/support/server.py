@@ -50,9 +50,11 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(data: Path, clock: Clock = wall_clock, limits: Limits = LIMITS) -> AsyncIterator[Server]:
+async def serving(
+    data: Path, clock: Clock = wall_clock, limits: Limits = LIMITS, store: str = ""
+) -> AsyncIterator[Server]:
     """Run a server on `data` until the block ends."""
-    app = make_app(Config(data=str(data), url="http://127.0.0.1:1", limits=limits), clock)
+    app = make_app(Config(data=str(data), url="http://127.0.0.1:1", limits=limits, store=store), clock)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
