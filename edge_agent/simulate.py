@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from edge_agent.clock import SystemClock
 from edge_agent.config import Config, load_config
-from edge_agent.identity import enroll, now_s
+from edge_agent.identity import enroll, load_identity, now_s
 from edge_agent.manifest import software
 from twin_wire.errors import ConfigError, LinkError
 from twin_wire.keys import SigningKey
@@ -63,7 +63,8 @@ def enroll_simulated(config: Config, voucher: Voucher | None) -> None:
         text = "this voucher is of a real log: simulated readings must not get into it"
         raise ConfigError(text, "ask for a voucher of a log that is marked as simulated", (("--voucher", text),))
     if voucher is None:
-        if (config.state / "state.db").exists():
+        with contextlib.suppress(ConfigError):  # not enrolled, or a start that broke off half way
+            load_identity(config)
             return
         key = SigningKey.generate()
         origin = f"simulated.invalid/{config.gateway.site}"

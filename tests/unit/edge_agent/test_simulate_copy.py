@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from buffering.state import open_state
 from edge_agent.config import load_config
-from edge_agent.simulate import _write_copy
+from edge_agent.identity import load_identity
+from edge_agent.simulate import _write_copy, enroll_simulated
 from hardware_sim.kj_site import write_gateway
+from tests.support.gateway_folder import write_folder
 
 MORE = """
 [[link]]
@@ -37,3 +40,12 @@ def test_what_is_not_simulated_leads_nowhere_and_what_is_leads_to_the_simulator(
         kj = copy.links[0].options
         assert kj["stations"] == config.links[0].options["stations"], "a table inside a link survives"
         assert kj["folder"].startswith("/sim" if links else str(folder))
+
+
+def test_a_start_that_broke_off_half_way_does_not_stop_the_next_one(tmp_path: Path) -> None:
+    config = load_config(write_folder(tmp_path))
+    config.state.mkdir()
+    open_state(config.state / "state.db").close()
+    for _ in range(2):
+        enroll_simulated(config, None)
+    assert load_identity(config)[0].simulated
