@@ -66,11 +66,14 @@ class Queue(Writer):
         return self._fill._replace(batches=batches)
 
     def is_behind(self, epoch: int, seq: int) -> bool:
-        """Tell whether this file never numbered (epoch, seq), which someone holds: it is an old copy or has a clone.
+        """Tell whether this file never numbered (epoch, seq), the head of someone: it is an old copy or has a clone.
 
-        Numbers of a reserve that was left out are none of these: the agent may have used them on a failing disk.
+        A head inside a reserve that was left out is that too: what was sent from a reserve never joins what was
+        before it, so it is never part of a head.
         """
-        return row_id(epoch, seq) >= row_id(self.position.epoch, self.position.seq)
+        left_out = (gap.ranges[0] for gap in self.damage if gap.reason == "reserve" and gap.epoch == epoch)
+        inside = any(first <= seq <= last for first, last in left_out)
+        return inside or row_id(epoch, seq) >= row_id(self.position.epoch, self.position.seq)
 
     def never_stored(self, epoch: int, seq: int) -> bool:
         """Tell whether this file, as it was found, never held a number that is known to have been on disk."""

@@ -121,6 +121,8 @@ def test_at_every_write_that_fails_nothing_is_lost_and_no_number_comes_twice(
             queue._db.close() if not heals or rng.random() < 0.5 else queue.close()
         queue = a_queue(folder, MIB)
         queue.append(data_seal(100))
+        for identity, statement in queue._db.execute("select id, statement from batch"):
+            assert server.statements.get(identity, statement) == statement, "a fork"
         server.take_all(queue)
         server.check()
         assert set(acknowledged) <= set(server.statements.values()), "an acknowledged batch is gone"
@@ -172,6 +174,8 @@ def test_a_killed_agent_that_never_used_its_reserve_leaves_no_hole(tmp_path):
     shutil.rmtree(tmp_path / "memory")  # what a power cut does
     queue = a_queue(folder)
     assert [gap.reason for gap in queue.damage] == ["reserve"]
+    assert queue.is_behind(0, 1), "a head there is of one who went on where this file ends"
+    assert not queue.is_behind(0, 0)
     queue.close()
     assert [number_of(row["id"]) for row in rows_of(folder)] == [(0, 0), (0, 502)]
 
