@@ -135,6 +135,7 @@ class _Hub:
         self.strangers: list[_Caller] = []
         self._where = where
         self._server: asyncio.Server | None = None
+        self._opening = asyncio.Lock()  # the lines of all links open at once
 
     async def join(self, line: DialInLine) -> None:
         """Expect calls for `line`; LinkError if the port or the name is taken."""
@@ -147,14 +148,18 @@ class _Hub:
         for caller in [*self.strangers]:
             if caller.waits:
                 caller.look()
-        if self._server is None:
-            loop = asyncio.get_running_loop()
-            try:
-                self._server = await loop.create_server(lambda: _Caller(self), *self._where)
-            except OSError as error:
-                self.leave(line)
-                text = f"cannot listen on {self._where[0]}:{self._where[1]}: {error.strerror or error}"
-                raise LinkError(text, "used by another program? address of this machine?") from error
+        try:
+            async with self._opening:
+                if self._server is None:
+                    loop = asyncio.get_running_loop()
+                    self._server = await loop.create_server(lambda: _Caller(self), *self._where)
+        except OSError as error:
+            self.leave(line)
+            text = f"cannot listen on {self._where[0]}:{self._where[1]}: {error.strerror or error}"
+            raise LinkError(text, "used by another program? address of this machine?") from error
+        except asyncio.CancelledError:
+            self.leave(line)
+            raise
 
     def leave(self, line: DialInLine) -> None:
         """Expect no more calls for `line`; the last one closes the port."""

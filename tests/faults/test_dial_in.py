@@ -7,7 +7,7 @@ import random
 import pytest
 
 from drivers import Link, check_options, open_link
-from drivers.dial_in_line import STRANGER_BYTES_MAX, STRANGERS_MAX
+from drivers.dial_in_line import STRANGER_BYTES_MAX, STRANGERS_MAX, DialInLine
 from tests.support.modbus_other_peers import CallingPeer
 from tests.support.modbus_peer import Device
 from tests.support.modbus_stand_ins import Bench, free_port, two_sources
@@ -105,6 +105,18 @@ def test_strangers_cost_a_bounded_number_of_connections_and_bytes_and_the_device
         await bench.link.close()
         for _, writer in strangers:
             writer.transport.abort()
+
+    asyncio.run(main())
+
+
+def test_two_links_that_open_one_port_at_once_share_it() -> None:
+    async def main() -> None:
+        where = ("127.0.0.1", free_port())
+        lines = [DialInLine(where, name, b"", CLOCK) for name in (b"DTU-1", b"DTU-2")]
+        told = await asyncio.gather(*(line.open() for line in lines), return_exceptions=True)
+        assert all("has not called" in str(each) for each in told), told
+        for line in lines:
+            line.close()
 
     asyncio.run(main())
 
