@@ -13,6 +13,7 @@ from twin_wire.quantity import UNITS
 from twin_wire.readings import Qualities, Quality, Values
 
 Pair = tuple[int, int]  # two columns
+AGE_US_MAX = 366 * 86_400_000_000  # no gateway holds data so long: such a number is no age
 GOOD, UNCERTAIN, STUCK = int(Quality.GOOD), int(Quality.UNCERTAIN), int(Quality.STUCK)
 
 
@@ -94,7 +95,7 @@ class Companions:
     def _age_of(self, watch: _Watch, number: float) -> tuple[Age, int]:
         assert self._age is not None
         _, unit_us, step_us = self._age
-        if not number >= 0:  # NaN too: nobody knows how old it is
+        if not 0 <= number * unit_us <= AGE_US_MAX:  # NaN too: nobody knows how old it is
             return Age(0, 0), UNCERTAIN
         stale_s = watch.companion.stale_s
         old = bool(stale_s) and number * unit_us > stale_s * 1e6

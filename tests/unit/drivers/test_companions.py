@@ -81,6 +81,7 @@ def test_a_heartbeat_that_is_read_too_rarely_is_a_fault_of_the_configuration() -
         ("s", 1, 0.5, 500_000, Quality.GOOD),
         ("s", 0, -1.0, 0, Quality.UNCERTAIN),
         ("s", 0, math.nan, 0, Quality.UNCERTAIN),
+        ("s", 0, 1e300, 0, Quality.UNCERTAIN),  # no age of anything: there is no time so long ago
     ],
 )
 def test_the_age_of_the_data_is_known_or_doubted(
