@@ -119,9 +119,22 @@ def line_faults(form: LineFormat | None, protocol: str, signals: list[str]) -> F
     printed = signals_of(places)
     found += [("pattern", f"{{{name}}} is no signal of this profile") for name in printed if name not in signals]
     found += [("pattern", f"lacks signal {name!r}") for name in signals if places and name not in printed]
+    found += [
+        (field, f"holds what {form.charset} has not")
+        for field in ("start", "end", "tail")
+        if not _has(form.charset, getattr(form, field))
+    ]
     if form.status_good and not any(place.kind == "word" for place in places):
         found.append(("status_good", "the pattern has no {status}"))
     return [(f"line.{field}", message) for field, message in found]
+
+
+def _has(charset: str, text: str) -> bool:
+    try:
+        text.encode(charset)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def match(places: tuple[Place, ...], text: str) -> Matched | None:

@@ -134,7 +134,7 @@ def read_profile(data: bytes, name: str) -> Profile:
         raise ConfigError(f"{name}: larger than {PROFILE_BYTES_MAX} bytes", faults=((name, "too large"),))
     try:
         tree = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:  # brackets in brackets in …
         raise ConfigError(f"{name}: {error}", faults=((name, str(error)),)) from error
     faults: Faults = []
     profile = _build(tree, name, faults)

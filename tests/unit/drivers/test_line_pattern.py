@@ -65,6 +65,8 @@ def test_a_profile_whose_pattern_and_signals_differ_is_told_every_difference() -
         "lacks signal 'c'",
         "the pattern has no {status}",
     ]
+    marked = LineFormat(pattern="{a};", start="°", charset="ascii")
+    assert line_faults(marked, "ascii-line", ["a"]) == [("line.start", "holds what ascii has not")]
     assert line_faults(None, "ascii-line", ["a"])
     assert line_faults(form, "modbus", ["a", "b"])
 

@@ -149,7 +149,7 @@ def test_a_companion_that_names_nobody_tells_about_every_signal_that_is_no_helpe
 
 
 def test_bytes_that_are_not_toml_are_one_clear_fault() -> None:
-    for data in (b"\xff\xfe", b"[profile", b"x" * (2 << 20)):
+    for data in (b"\xff\xfe", b"[profile", b"x" * (2 << 20), b"x = " + b"[" * 100_000):
         with pytest.raises(ConfigError):
             read_profile(data, "x")
 
