@@ -203,7 +203,9 @@ class Folder:
     def _tell(self, found: Look, text: str, fault: str, message: str) -> None:
         if self._told.get(text) != fault:
             self._told[text] = fault
-            found.faults.append((fault, f"{text[:80]} {message}"))
+            # Bytes that are no UTF-8, as of a name in GBK, come as surrogates, which nobody could encode again.
+            shown = os.fsencode(text).decode("utf-8", "replace")
+            found.faults.append((fault, f"{shown[:80]} {message}"))
 
     def _open(self) -> None:
         """Make the folders of ours and read what was taken before."""

@@ -19,6 +19,7 @@ STEP_FILES, STEP_PERIODS = 3, 3.0  # so many old files, and no new one for so lo
 STALLED_PERIODS, STALLED_US_MIN = 10.0, 300_000_000
 TIMES_KEPT = 64  # per point: a record's time is handed over once
 DEFINITIONS_MAX = 50_000
+CARDS_MAX = 50_000  # whose name is watched; above, those not in the newest file are forgotten
 
 FAULTS = {
     "name": "a .txt file whose name is none of this dialect",
@@ -279,6 +280,8 @@ class Host:
             if self._name_marks.setdefault(person.card, person.name_mark) != person.name_mark:
                 self.note("renamed_card", f"a card has another name in {file.name.text}")
                 self._name_marks[person.card] = person.name_mark
+        if len(self._name_marks) > CARDS_MAX:
+            self._name_marks = {card: mark for card, mark in self._name_marks.items() if card in cards}
         inside = [person for person in cards.values() if person.inside]
         if not late:
             self.snapshot = Snapshot(file.time_us, inside)

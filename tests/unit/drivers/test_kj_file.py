@@ -119,6 +119,21 @@ def test_a_file_is_taken_once_over_restarts_and_whatever_its_name(tmp_path: Path
     asyncio.run(main())
 
 
+def test_a_name_in_another_character_set_is_told_in_words_that_can_be_shown(tmp_path: Path) -> None:
+    clock = HandClock()
+
+    async def main() -> None:
+        one = await rig(tmp_path, clock)
+        (one.inbox / os.fsdecode("瓦斯.txt".encode("gbk"))).write_bytes(b"x")
+        await one.read()
+        assert one.faults() == {"name": 1}
+        source = one.sources[0]
+        assert source.fault is not None
+        str(source.fault).encode()
+
+    asyncio.run(main())
+
+
 def test_a_power_cut_before_sealing_makes_a_file_be_read_again(tmp_path: Path) -> None:
     clock = HandClock()
 

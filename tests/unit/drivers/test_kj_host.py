@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from drivers import load_profile
+from drivers import kj_host, load_profile
 from drivers.kj_host import FAULTS, Host, Row, Wanted
 from drivers.kj_judge import judge, quality_of
 from drivers.kj_records import DIALECTS, Definition, Reading, Style, read_file, read_name
@@ -237,6 +237,18 @@ def test_people_are_counted_by_card_and_area_and_only_those_inside() -> None:
     assert "张三" not in repr(vars(one))
     take(one, "RYSS", text(NOW - 300, person(f"{MINE}00001", "s9", NOW - 300)), NOW - 300, now_s=NOW)
     assert one.snapshot.time_us == round(NOW * 1e6)
+
+
+def test_cards_that_never_come_again_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kj_host, "CARDS_MAX", 3)
+    one = host(("all", "headcount"))
+    for n in range(20):
+        at = NOW + n * PERIOD_S
+        take(one, "RYSS", text(at, person(f"{MINE}0001", "s1", at), person(f"{MINE}9{n:03}", "s1", at)), at)
+    assert len(one._name_marks) <= 3
+    at = NOW + 20 * PERIOD_S
+    take(one, "RYSS", text(at, person(f"{MINE}0001", "s1", at, who="李四")), at)
+    assert one.faults["renamed_card"] == 1, "a card that goes on coming is still known"
 
 
 def test_switches_and_substations_come_as_their_numbers() -> None:
