@@ -14,29 +14,32 @@ export function oneFile(): Plugin {
     name: 'one-file',
     apply: 'build',
     enforce: 'post',
-    generateBundle(_, bundle) {
-      let [page, script, style] = [undefined as { source: string | Uint8Array } | undefined, '', ''];
-      for (const [name, each] of Object.entries(bundle)) {
-        if (each.type === 'asset' && name.endsWith('.html')) {
-          page = each;
-          continue;
+    generateBundle: {
+      order: 'post', // vite's own last changes to the script come first
+      handler(_, bundle) {
+        let [page, script, style] = [undefined as { source: string | Uint8Array } | undefined, '', ''];
+        for (const [name, each] of Object.entries(bundle)) {
+          if (each.type === 'asset' && name.endsWith('.html')) {
+            page = each;
+            continue;
+          }
+          if (each.type === 'chunk') {
+            if (script) this.error(`a second script, ${name}: one file holds one`);
+            script = each.code.replaceAll(/<(?=\/script|!--)/gi, '\\x3C');
+          } else if (name.endsWith('.css')) style += String(each.source).replaceAll('</', '<\\/');
+          else this.error(`${name} cannot be put into one file`);
+          delete bundle[name];
         }
-        if (each.type === 'chunk') {
-          if (script) this.error(`a second script, ${name}: one file holds one`);
-          script = each.code.replaceAll(/<(?=\/script|!--)/gi, '\\x3C');
-        } else if (name.endsWith('.css')) style += String(each.source).replaceAll('</', '<\\/');
-        else this.error(`${name} cannot be put into one file`);
-        delete bundle[name];
-      }
-      if (!page || !script) return this.error('no page, or no script');
-      const html = String(page.source)
-        .replaceAll(/\s*<script type="module"[^>]*><\/script>/g, '')
-        .replaceAll(/\s*<link rel="(stylesheet|modulepreload)"[^>]*>/g, '');
-      const head = `<meta http-equiv="Content-Security-Policy" content="${policy(script, style)}" />`;
-      page.source = html
-        .replace('<meta charset="utf-8" />', (found) => `${found}\n    ${head}`)
-        .replace('</head>', () => `  <style>${style}</style>\n  </head>`)
-        .replace('</body>', () => `  <script type="module">${script}</script>\n  </body>`);
+        if (!page || !script) return this.error('no page, or no script');
+        const html = String(page.source)
+          .replaceAll(/\s*<script type="module"[^>]*><\/script>/g, '')
+          .replaceAll(/\s*<link rel="(stylesheet|modulepreload)"[^>]*>/g, '');
+        const head = `<meta http-equiv="Content-Security-Policy" content="${policy(script, style)}" />`;
+        page.source = html
+          .replace('<meta charset="utf-8" />', (found) => `${found}\n    ${head}`)
+          .replace('</head>', () => `  <style>${style}</style>\n  </head>`)
+          .replace('</body>', () => `  <script type="module">${script}</script>\n  </body>`);
+      },
     },
   };
 }

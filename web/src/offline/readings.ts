@@ -37,8 +37,8 @@ export interface Figures {
   mean: number | null;
 }
 
-/** Whether a reading is a number. */
-const isNumber = (value: number, quality: number): boolean => quality < BAD && !Number.isNaN(value);
+/** Whether a reading is a number that can be drawn and summed up. */
+const isNumber = (value: number, quality: number): boolean => quality < BAD && Number.isFinite(value);
 
 /** Figures of readings [from, to). */
 export function figures(point: PointReadings, from = 0, to = point.value.length): Figures {
