@@ -14,16 +14,22 @@ from buffering.rows import Entry, Position
 MINUTE_MS = 60_000
 
 
-def statement_of(position: Position) -> bytes:
+def statement_of(position: Position, body: bytes = b"") -> bytes:
     """A stand-in with the size of a signed statement that can be read back as JSON."""
-    fields = {"epoch": position.epoch, "boot": position.boot, "seq": position.seq, "prev": position.prev.hex()}
+    fields = {
+        "epoch": position.epoch,
+        "boot": position.boot,
+        "seq": position.seq,
+        "prev": position.prev.hex(),
+        "digest": hashlib.sha256(body).hexdigest(),
+    }
     return json.dumps(fields).encode().ljust(280)
 
 
 def gap_entry(position: Position, gap: Gap) -> Entry:
     """Seal a gap record: its body tells which numbers lost theirs."""
     body = json.dumps([gap.reason, gap.epoch, gap.ranges, gap.batches, gap.rows]).encode()
-    return Entry(statement_of(position), body, "gap", 1, gap.t0_ms, gap.t1_ms, 1)
+    return Entry(statement_of(position, body), body, "gap", 1, gap.t0_ms, gap.t1_ms, 1)
 
 
 def data_seal(size: int = 700, priority: int = 2, t_ms: int = 0, rows: int = 10, kind: str = "data"):
@@ -32,7 +38,7 @@ def data_seal(size: int = 700, priority: int = 2, t_ms: int = 0, rows: int = 10,
     def seal(position: Position) -> Entry:
         body = random.Random(position.seq * 7919 + position.epoch).randbytes(size)
         t1_ms = t_ms or (position.seq + 1) * 10_000
-        return Entry(statement_of(position), body, kind, priority, t1_ms - 10_000, t1_ms, rows)
+        return Entry(statement_of(position, body), body, kind, priority, t1_ms - 10_000, t1_ms, rows)
 
     return seal
 
