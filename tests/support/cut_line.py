@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 SOCKET = ".s.PGSQL.5432"
+ANSWER_S = 0.3  # inside a pipeline there is none
 
 
 class CutLine:
@@ -22,16 +23,17 @@ class CutLine:
         self._listener.listen()
         self._after: int | None = None  # messages still to let through
         self._persist = False
+        self._word = b""
         self._closing = threading.Event()
         self.cuts = 0
         self.messages = 0
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def arm(self, after: int, persist: bool) -> None:
-        """Let `after` messages of clients through, then cut: the next reaches the server or not, its answer nobody."""
+    def arm(self, after: int, persist: bool, word: bytes = b"") -> None:
+        """Let `after` messages with `word` through, then cut: the next reaches the server or not, its answer nobody."""
         with self._lock:
-            self._after, self._persist, self.messages = after, persist, 0
+            self._after, self._persist, self._word, self.messages = after, persist, word, 0
 
     def disarm(self) -> None:
         with self._lock:
@@ -64,18 +66,18 @@ class CutLine:
                     data = client.recv(1 << 20)
                     if not data:
                         return
-                    cut, persist = self._is_last()
+                    cut, persist = self._is_last(data)
                     if not cut or persist:
                         server.sendall(data)
                     if cut:
                         if persist:
-                            server.recv(1 << 20)  # it was done, and the answer is lost
+                            select.select([server], [], [], ANSWER_S)  # it was done, and the answer is lost
                         return
 
-    def _is_last(self) -> tuple[bool, bool]:
+    def _is_last(self, data: bytes) -> tuple[bool, bool]:
         with self._lock:
             self.messages += 1
-            if self._after is None:
+            if self._after is None or self._word not in data:
                 return False, False
             if self._after > 0:
                 self._after -= 1
