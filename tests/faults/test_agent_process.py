@@ -75,8 +75,8 @@ def begun(seen: dict) -> dict[str, int]:
     return {e["point"]: e["begin_us"] for e in seen["active"] if e["rule"] == "device_down"}
 
 
-def read_queue(folder: Path) -> tuple[list[Statement], list[Event]]:
-    """Check every statement of the queue as a server would; return them and all events."""
+def read_queue(folder: Path, holes: bool = False) -> tuple[list[Statement], list[Event]]:
+    """Check every statement of the queue as a server would, across holes only if told; return them and all events."""
     queue = Queue(folder / "state/queue.db", gap_entry, 4 << 20, ballast_bytes=0)
     offers = sorted(queue.offer(batches_max=10_000), key=lambda o: (o.epoch, o.seq))
     queue.close()
@@ -87,7 +87,8 @@ def read_queue(folder: Path) -> tuple[list[Statement], list[Event]]:
     for offer in offers:
         statement = read(offer.statement)
         check(statement, public)
-        check_successor(statements[-1] if statements else None, statement)
+        if not holes or not statements or statement.chain.seq == statements[-1].chain.seq + 1:
+            check_successor(statements[-1] if statements else None, statement)
         statements.append(statement)
         if statement.kind == "manifest":
             groups = groups_of(read_manifest(offer.body))
@@ -206,3 +207,63 @@ def test_a_bypass_ordered_by_command_is_sealed_once_and_told_in_the_readings(fol
         assert process.wait(20) == 0
     statements, _ = read_queue(folder)
     assert [statement.kind for statement in statements].count("mark") == 1
+
+
+def test_what_waits_is_copied_to_a_stick_beside_the_running_agent_and_without_it(folder, tmp_path):
+    process = start(folder)
+    wait_for(folder, lambda seen: seen["sync"]["unsent"] >= 4)
+    words = ("export-usb", str(folder / "gateway.toml"))
+    beside = subprocess.run(agent(*words, str(tmp_path / "a")), capture_output=True, text=True, timeout=30)
+    assert beside.returncode == 0, beside.stderr
+    process.terminate()
+    assert process.wait(15) == 0
+    alone = subprocess.run(agent(*words, str(tmp_path / "b")), capture_output=True, text=True, timeout=30)
+    assert alone.returncode == 0, alone.stderr
+    first, second = (b"".join(p.read_bytes() for p in sorted((tmp_path / n).glob("*.cborseq"))) for n in "ab")
+    assert second.startswith(first)
+    assert len(second) > len(first) > 1_000, "the same bytes, and what was sealed since"
+    assert "twin-server import" in (tmp_path / "a/README.txt").read_text(encoding="utf-8")
+
+
+ON_A_BAD_DISK = """
+import sys
+from pathlib import Path
+from edge_agent import seal
+from tests.support.vfs import IOERR_WRITE, Layer
+seal.PERIOD_S = 1.0
+from edge_agent.__main__ import main
+flag, layer = Path(sys.argv[1]), Layer(records=False)
+layer.fail = lambda number, kind, name: (IOERR_WRITE, False) if flag.exists() else None
+sys.argv = ["edge-agent", "run", sys.argv[2]]
+with layer.installed():
+    main()
+"""
+
+
+def test_a_disk_that_takes_no_writes_is_an_alarm_and_sealing_goes_on_through_it(folder, tmp_path):
+    flag, config = tmp_path / "broken", str(folder / "gateway.toml")
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", ON_A_BAD_DISK, str(flag), config],
+            stdout=log,
+            stderr=log,
+            cwd=Path(__file__).parents[2],
+        )
+    wait_for(folder, lambda seen: seen["sync"]["seq"] >= 4)
+    flag.touch()
+
+    def faulty(seen: dict) -> bool:
+        return "storage_fault" in [event["rule"] for event in seen["active"]]
+
+    at = wait_for(folder, faulty)["sync"]["seq"]
+    wait_for(folder, lambda seen: seen["sync"]["seq"] >= at + 3)
+    flag.unlink()
+    wait_for(folder, lambda seen: not faulty(seen))
+    process.terminate()
+    assert process.wait(15) == 0, (folder / "log").read_text()
+    statements, events = read_queue(folder, holes=True)
+    assert [e.rule for e in events if e.rule == "storage_fault"] == ["storage_fault"] * 2, "its begin and its end"
+    (gap,) = (s for s in statements if s.kind == "gap")
+    numbers = [s.chain.seq for s in statements]
+    left_out = set(range(numbers[-1] + 1)) - set(numbers)
+    assert left_out == {gap.chain.seq - 2, gap.chain.seq - 1}, "one that was tried, and the one behind it"
