@@ -81,15 +81,15 @@ class Bench:
         self._agent = agent
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, kind: str, place: Place) -> Job:
+    async def start(self, kind: str, place: Place) -> Job:
         """Begin a job; ConfigError if one runs, the place is forbidden, or its link is polled and not to be paused."""
-        if self._task is not None and not self._task.done():
-            raise ConfigError("another job runs", "stop it first")
         work = {"scan": self._scan, "identify": self._identify, "registers": self._watch}[kind]
         target = target_of(place.target)
         config = self._agent.config
-        refuse_heard_only(target, config)
-        link = link_at(config, target)
+        await asyncio.to_thread(refuse_heard_only, target, config)  # names are looked up, which may take seconds
+        link = await asyncio.to_thread(link_at, config, target)
+        if self._task is not None and not self._task.done():
+            raise ConfigError("another job runs", "stop it first")
         if link and not place.pause:
             hint = "agree that its polling stops meanwhile: its points have no readings for so long"
             raise ConfigError(f"link {link} is polled there", hint)

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,15 +59,28 @@ def target_of(text: str) -> Target:
 def refuse_heard_only(target: Target, config: Config) -> None:
     """Refuse, with ConfigError, a target whose link the configuration marks as listen_only."""
     for link in config.links:
-        options = link.options
-        same = (
-            os.path.realpath(str(options.get("port"))) == os.path.realpath(target.port)
-            if target.port
-            else (options.get("host"), options.get("tcp_port", TCP_PORT)) == (target.host, target.tcp_port)
-        )
-        if same and (options.get("listen_only") or link.kind not in drivers.DRIVERS or link.kind in HEARD_ONLY):
+        silent = link.options.get("listen_only") or link.kind not in drivers.DRIVERS or link.kind in HEARD_ONLY
+        if silent and is_at(link.options, target):
             text = f"link {link.id} is there, and nothing may be sent on it"
             raise ConfigError(text, "another master owns this bus: learn from its traffic", ((link.id, text),))
+
+
+def is_at(options: Mapping[str, object], target: Target) -> bool:
+    """Tell whether a link's options lead to a target, whatever name each has for it; this may wait for a resolver."""
+    if target.port:
+        port = str(options.get("port") or "")
+        return port != "" and os.path.realpath(port) == os.path.realpath(target.port)
+    host = str(options.get("host") or "")
+    if not host or options.get("tcp_port", TCP_PORT) != target.tcp_port:
+        return False
+    return host.lower() == target.host.lower() or not _addresses(host).isdisjoint(_addresses(target.host))
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        return {str(row[4][0]) for row in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):  # not known here now, or no name at all
+        return set()
 
 
 def open_alone(port: str, setting: Setting, timeout_s: float) -> serial.Serial:

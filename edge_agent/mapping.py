@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from drivers import Profile, Signal
-from edge_agent.claim import Setting, Target, target_of
+from edge_agent.claim import Setting, Target, is_at, target_of
 from edge_agent.config import Config, load_config
 from edge_agent.points import COLUMNS, REQUIRED
 from edge_agent.site_profile import load_site_profile
@@ -199,13 +199,7 @@ def new_gateway(gateway: str, site: str, name: str = "") -> bytes:
 
 def link_at(config: Config, target: Target) -> str:
     """Return the id of the link that uses a port or address, "" if none does."""
-    for link in config.links:
-        port = str(link.options.get("port", ""))
-        if target.port and port and os.path.realpath(port) == os.path.realpath(target.port):
-            return link.id
-        if not target.port and (link.options.get("host"), link.options.get("tcp_port", 502)) == target[1:]:
-            return link.id
-    return ""
+    return next((link.id for link in config.links if is_at(link.options, target)), "")
 
 
 def try_files(path: Path, files: Files) -> Config:

@@ -117,7 +117,7 @@ async def _read(request: web.Request, kind: type[T]) -> T:
 
 def _starter(kind: str) -> Callable[[web.Request], Awaitable[dict[str, Any]]]:
     async def start(request: web.Request) -> dict[str, Any]:
-        return request.app[BENCH].start(kind, await _read(request, BusPlace)).shown()
+        return (await request.app[BENCH].start(kind, await _read(request, BusPlace))).shown()
 
     return start
 

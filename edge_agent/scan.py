@@ -212,11 +212,11 @@ def units_of(text: str) -> tuple[int, ...]:
     units: list[int] = []
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
-        if not first.strip().isdecimal() or not (last or first).strip().isdecimal():
+        if len(part) > 7 or not first.strip().isdecimal() or not (last or first).strip().isdecimal():
             raise ConfigError(f"{text!r} are no units", "write 3, 1-20 or 1-20,126", (("--units", repr(part)),))
+        if max(int(first), int(last or first)) > 255:
+            raise ConfigError(f"{text!r}: a unit is 0 to 255", faults=(("--units", text),))
         units += range(int(first), int(last or first) + 1)
-    if any(not 0 <= unit <= 255 for unit in units):
-        raise ConfigError(f"{text!r}: a unit is 0 to 255", faults=(("--units", text),))
     return tuple(dict.fromkeys(units))
 
 

@@ -15,10 +15,12 @@ import pytest
 
 from edge_agent.claim import Target, refuse_heard_only, target_of
 from edge_agent.config import load_config
-from edge_agent.scan import Plan, Scan, Setting
+from edge_agent.mapping import link_at
+from edge_agent.scan import Plan, Scan, Setting, units_of
 from edge_agent.wiring import ask_line, judge_line
 from hardware_sim.bus import Unit
 from hardware_sim.faults import Rule
+from hardware_sim.journal import Answer
 from tests.support.gateway_folder import GATEWAY, POINTS, write_folder
 from tests.support.sim_lines import rtu_bus, serving, tcp_bus, unit
 from twin_wire.errors import ConfigError, LinkError
@@ -92,12 +94,32 @@ def test_a_link_that_only_listens_is_never_asked(tmp_path):
         target_of(str(tmp_path / "none"))
 
 
+def test_a_converter_that_only_listens_is_never_asked_by_another_of_its_names(tmp_path):
+    heard = '[[link]]\nid = "heard"\nkind = "modbus-tap"\nhost = "LocalHost"\ntcp_port = 4001\n[[device]]'
+    config = load_config(write_folder(tmp_path, GATEWAY.replace("[[device]]", heard, 1)))
+    for name in ("localhost", "127.0.0.1"):
+        with pytest.raises(ConfigError, match="nothing may be sent"):
+            refuse_heard_only(target_of(f"{name}:4001"), config)
+        assert link_at(config, target_of(f"{name}:4001")) == "heard"
+    refuse_heard_only(target_of("127.0.0.1:4002"), config)
+
+
+def test_units_that_are_no_units_are_refused_before_they_are_counted():
+    for text in ("1-2000000000", "300", "5-256"):
+        with pytest.raises(ConfigError):
+            units_of(text)
+
+
 def test_ctrl_c_ends_a_scan_and_keeps_what_was_found(tmp_path):
     path = tmp_path / "bus"
-    with serving(rtu_bus(path, 115_200, [unit(2)])):
-        words = agent("scan", str(path), "--wait", "0.1", "--listen", "0")
+    seen: list[Answer] = []
+    with serving(rtu_bus(path, 115_200, [unit(2)], seen)):
+        words = agent("scan", str(path), "--wait", "0.4", "--listen", "0")
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        time.sleep(3.0)
+        end_s = time.monotonic() + 20
+        while not seen and time.monotonic() < end_s:
+            time.sleep(0.02)
+        time.sleep(0.4)  # it is asking the next one
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert process.returncode == 0, err
