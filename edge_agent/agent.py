@@ -75,7 +75,7 @@ class Agent:
         self.own = OwnConditions(self._emit)
         watched, own = unpack(self.store.queue.conditions)
         self.own.restore(own)
-        self._detector = build_detector(self.manifest, watched, self.store.document("learned"))
+        self._detector = build_detector(self.manifest, watched, self.store.document("learned"), config.site.structure)
         self._locator = build_locator(config, self.manifest, self.own, self.store.document("inside"))
         self.marks = Marks(config.state, self.point_specs, self.store.document("marks"))
         sink = Sink(self._arrived, self.own.begin, self._end)

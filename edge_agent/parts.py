@@ -11,6 +11,7 @@ from edge_agent.conditions import OwnConditions
 from edge_agent.config import Config
 from twin_wire.manifest import Manifest
 from twin_wire.readings import Block, Event, Fixes, Quality
+from twin_wire.structure import Structure
 
 
 class Detector(Protocol):
@@ -44,11 +45,15 @@ class Locator(Protocol):
         """Let the filter be compiled."""
 
 
-def build_detector(manifest: Manifest, active: list[dict[str, Any]], learned: dict[str, Any]) -> Detector:
-    """Return the detectors of a manifest with what held and what was learned before."""
+def build_detector(
+    manifest: Manifest, active: list[dict[str, Any]], learned: dict[str, Any], structure: Structure | None = None
+) -> Detector:
+    """Return the detectors of a manifest with what held and what was learned before, and where air can go."""
     from edge_agent.detect import build
 
-    return build(manifest, {"active": active, "learned": learned})
+    ways = structure.roadways if structure else ()
+    edges = [(one.id, other.id) for one in ways for other in ways if one.end == other.start and one.id != other.id]
+    return build(manifest, {"active": active, "learned": learned}, edges)
 
 
 def warm_up(manifest: Manifest, locator: Locator | None) -> None:

@@ -1,15 +1,17 @@
 """Hazards and faults seen on the gateway: limits first and always, then what the shape of a channel says."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 from edge_agent.detect.conditions import Conditions, rule_of
+from edge_agent.detect.live import RULES, Verdicts, site_of
 from twin_wire.manifest import Manifest, PointSpec
 from twin_wire.readings import Block, Event
 
+MODEL = "#model"  # beside the points in what was learned
 DETECTORS = {"limits": "edge_agent.detect.limits:Limits", "shape": "edge_agent.detect.shape:Shape"}
 
 
@@ -28,7 +30,9 @@ def _load(name: str) -> Any:
 class Detector:
     """All detectors of a gateway; blocks whose points are no group of the manifest pass unwatched."""
 
-    def __init__(self, manifest: Manifest, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, manifest: Manifest, state: Mapping[str, Any] | None = None, edges: Iterable[tuple[str, str]] = ()
+    ) -> None:
         state = state or {}
         self._conditions = Conditions()
         self._conditions.load(state.get("active", ()))
@@ -39,7 +43,12 @@ class Detector:
         for group in manifest.groups:
             points: tuple[PointSpec, ...] = tuple(by_id[p] for p in group.points)
             self._groups[group.points] = {name: _load(name)(points, self._conditions) for name in DETECTORS}
-        self._restore(state.get("learned", {}))
+        self._verdicts = Verdicts(site_of(manifest.points, edges), manifest.points, self._conditions)
+        learned = dict(state.get("learned", {}))
+        model = learned.pop(MODEL, None)
+        if model:
+            self._verdicts.restore(model)
+        self._restore(learned)
 
     def feed(self, block: Block) -> list[Event]:
         """Return begin and end events; a begin repeats the begin_us of a condition that was active before a restart."""
@@ -47,12 +56,17 @@ class Detector:
             return []
         events = [] if self._retired else self._retire(int(block.time_us[-1]))
         block = block._replace(value=np.ascontiguousarray(block.value, np.float64))
-        return events + [e for watcher in self._groups[block.points].values() for e in watcher.feed(block)]
+        events += [e for watcher in self._groups[block.points].values() for e in watcher.feed(block)]
+        return events + self._verdicts.feed(block)
+
+    def relearn(self) -> None:
+        """Learn anew what is usual; what was learnt goes on judging until the new model has seen enough."""
+        self._verdicts.relearn()
 
     def _retire(self, time_us: int) -> list[Event]:
         """End the conditions of an earlier configuration that none of today's rules can end."""
         self._retired = True
-        known = {(p, rule) for points in self._groups for p in points for rule in ("rate", "deviation", "stuck")}
+        known = {(p, rule) for points in self._groups for p in points for rule in ("rate", *RULES.values())}
         known |= {(p.id, rule_of(lim)) for p in self._points for lim in p.limits}
         orphans = [d for d in self._conditions.dump() if (d["point"], d["rule"]) not in known]
         ends = [self._conditions.end(d["point"], d["rule"], time_us, {"no_longer_configured": 1.0}) for d in orphans]
@@ -69,7 +83,8 @@ class Detector:
             arrays: dict[str, np.ndarray] = getattr(watchers["shape"], "state", {})
             for c, point in enumerate(points):
                 out[point] = {n: (None if a[c] != a[c] else a[c].item()) for n, a in arrays.items()}
-        return out
+        model = self._verdicts.model_document()
+        return {**out, MODEL: model} if model else out
 
     def _restore(self, learned: Mapping[str, Mapping[str, float | None]]) -> None:
         for points, watchers in self._groups.items():
@@ -80,6 +95,11 @@ class Detector:
                         arrays[name][c] = np.nan if number is None else number
 
 
-def build(manifest: Manifest, state: Mapping[str, Any] | None = None) -> Detector:
-    """Return the detector for the manifest; state is {"active": active(), "learned": learned()} of an earlier run."""
-    return Detector(manifest, state)
+def build(
+    manifest: Manifest, state: Mapping[str, Any] | None = None, edges: Iterable[tuple[str, str]] = ()
+) -> Detector:
+    """Return the detector for the manifest; state is {"active": active(), "learned": learned()} of an earlier run.
+
+    edges are pairs of places: air or water flows from the first to the second.
+    """
+    return Detector(manifest, state, edges)

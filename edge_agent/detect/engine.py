@@ -87,6 +87,7 @@ class Engine:
     def feed(self, time_s: Array, values: Array, marks: Iterable[Mark] = ()) -> list[Verdict]:
         """Take rows float64 [T], [T, C] (NaN: no sample) and marks; return the verdicts that begin, in time order."""
         self.fuse.note(marks)
+        self.arrays.clock[2] = float(self.fuse.waiting)
         x, times = np.ascontiguousarray(values, np.float64), np.ascontiguousarray(time_s, np.float64)
         found: list[Verdict] = []
         row = 0

@@ -81,12 +81,26 @@ class Fuse:
         for mark in marks:
             self.scene.marks.append((mark.time_s, mark.end_s, self._number.get(mark.point, -1), mark.kind))
 
+    def adopt(self, verdict: Verdict) -> None:
+        """Take over a verdict that stood before a restart; without evidence it ends like any other."""
+        key = verdict.point, verdict.kind
+        self.active[key], self.seen_s[key] = verdict, np.inf  # until the first row says what time it is
+        if verdict.kind in INSTRUMENT:
+            self.unwell[verdict.point] = 1
+
+    def take_ended(self) -> list[Verdict]:
+        """Return the verdicts that have ended since the last call."""
+        ended, self.ended = self.ended, []
+        return ended
+
     def judge(self, evidence: Evidence) -> list[Verdict]:
         """Return the verdicts that begin now; those that end are put into `ended`."""
         now = evidence.now
         if not self._first_s:
             begun = evidence.state[:, sy.FIRST_S]
             self._first_s = float(begun[begun > 0].min()) if (begun > 0).any() else now
+        for key, at in self.seen_s.items():
+            self.seen_s[key] = min(at, now)
         scene = self.scene
         scene.look(evidence, self.active)
         if now - self._first_s < SETTLE_S and not evidence.held[:, [sy.OFF, sy.SILENT]].any():

@@ -180,6 +180,10 @@ class Learner:
         steady = float(np.nanquantile(f60, 0.02)) > 0.5 * row[sy.MIDDLE] > 0.0
         row[sy.FAN] = float(channel.fan and steady)
         row[sy.WIND] = float(channel.air and steady)
+        if channel.role in ("pump", "machine", "load"):
+            row[sy.IDLE0_S] = _longest(f60 < 0.3 * row[sy.HIGH0]) * self.interval_s
+        if len(spoken) > 1:
+            row[sy.PACE_S] = max(row[sy.PACE_S], HOUR_S / float(np.median(spoken[:, SAMPLES] + 1)))
         row[sy.LEARNT] = 1.0
 
     def _swing(self, f60: Array) -> float:
@@ -225,6 +229,12 @@ def _strange(f60: Array) -> Array:
     rare = out.mean(axis=0) < RARE_SHARE
     runs = (out & np.roll(out, 1, axis=0)).any(axis=0)  # not a single blink
     return np.asarray(out & rare & runs)
+
+
+def _longest(there: Array) -> int:
+    """Return the longest run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], there.astype(np.int8), [0]))))
+    return int((edges[1::2] - edges[::2]).max()) if len(edges) else 0
 
 
 def _second(numbers: Array) -> float:

@@ -19,7 +19,7 @@ NAMES = {
     "low": sy.LOW0, "high": sy.HIGH0, "margin": sy.MARGIN, "middle": sy.MIDDLE, "step": sy.STEP, "pace_s": sy.PACE_S,
     "fan": sy.FAN, "wind": sy.WIND, "learnt": sy.LEARNT,
     "rise": sy.RISE0, "fall": sy.FALL0, "quiet": sy.QUIET0, "loud": sy.LOUD0,
-    "driver_share": sy.SHARE, "driver_usual": sy.DRIVER0,
+    "driver_share": sy.SHARE, "driver_usual": sy.DRIVER0, "idle_s": sy.IDLE0_S,
 }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ class Scene:
         self.masked_s = np.full(count, -1e18)  # until when the restart after a power blip explains a channel
         self.zero_s = np.full(count, -1e18)  # when zero air was last seen
         self.hazard_s = np.full(count, -1e18)
-        self.rain_s = -1e18
+        self.rain_s = self.fall_s = -1e18
         self.alone = (model.partner >= 0).sum(axis=1) < 2  # nobody can say which of two is wrong
         self.blast_s, self.blast_at = -1e18, -1
         self.baro = places.barometers(self.table[:, sy.MIDDLE])
@@ -94,6 +94,8 @@ class Scene:
             self.rain_s = now
         self.raining = now - self.rain_s < RAIN_S
         self.excess = (self.value - self.table[:, sy.HIGH0]) / np.maximum(self.table[:, sy.MARGIN], 1e-12)
+        if (self.baro & (h[:, sy.FALLING] > 0)).any():
+            self.fall_s = now
         self._sources()
         blown = (p.toxic | p.pressure) & (now - self.blast_s < BLAST_S)
         near = (p.hops[:, self.blast_at] <= 3) | p.downstream[self.blast_at] | p.pressure

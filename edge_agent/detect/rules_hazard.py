@@ -86,7 +86,9 @@ def gas(s: Scene) -> Iterator[Finding]:
         testing = s.now - s.zero_s[c] < CALIBRATION_S or s.marked[c]
         own = s.stepped[c] or s.e.replayed[c] or s.h[c, sy.SPIKY] or s.h[c, sy.NOISY] > 60
         own = own or any((c, kind) in s.active for kind in ("fault", "tamper"))
-        if near and not (testing and not s.hot[near].any()):
+        if _breathing(s, c):
+            yield s.find(c, "benign", "weather", out[c], 0.5)
+        elif near and not (testing and not s.hot[near].any()):
             yield s.find(c, "hazard", "gas_near", out[c], 0.95, near[:3])
         elif own or testing:
             continue
@@ -94,7 +96,7 @@ def gas(s: Scene) -> Iterator[Finding]:
             yield s.find(c, "benign", "calibration", far, 0.5)
         elif far > (TEST_S if _watched(s, c) else FAR_S):
             yield s.find(c, "hazard", "gas_far", far, 0.85)
-        elif out[c] > ALONE_S and not _plateau(s, c) and not _breathing(s, int(c)):
+        elif out[c] > ALONE_S and not _plateau(s, c):
             yield s.find(c, "hazard", "gas_alone", out[c], 0.6)
 
 
@@ -113,8 +115,8 @@ def _watched(s: Scene, c: int) -> bool:
 
 def _breathing(s: Scene, c: int) -> bool:
     """Return whether a falling barometer explains a little more methane, far from the limit."""
-    falling = s.baro & (s.h[:, sy.FALLING] > 0)
-    return bool(s.places.methane[c] and falling.any() and s.value[c] < 0.8 * s.places.limit[c] and not s.h[c, sy.FAR])
+    falling = s.now - s.fall_s < 3600.0 and not s.air_fails.any()
+    return bool(s.places.methane[c] and falling and s.value[c] < 0.8 * s.places.limit[c] and not s.h[c, sy.FAR])
 
 
 def weather(s: Scene) -> Iterator[Finding]:
@@ -153,6 +155,15 @@ def _same_body(s: Scene, c: int, o: int) -> bool:
     return bool(s.places.near[c, o] and not s.ill[o])
 
 
+def idle(s: Scene) -> Iterator[Finding]:
+    """A pump beside water stands still for longer than it ever did."""
+    p = s.places
+    for c in which((s.h[:, sy.IDLE] > 60) & p.works):
+        role, water = p.channels[c].role, p.water | p.position
+        if not s.h[c, sy.SILENT] and (role == "pump" or (role == "machine" and (water & (p.hops[c] == 0)).any())):
+            yield s.find(c, "hazard", "idle", s.h[c, sy.IDLE], 0.6)
+
+
 def outage(s: Scene) -> Iterator[Finding]:
     """A whole group silent at once: its power supply, not its sensors."""
     for members in s.places.groups:
@@ -162,4 +173,4 @@ def outage(s: Scene) -> Iterator[Finding]:
             yield s.find(int(members[0]), kind, "power", off.max(), 0.9, members[1:4])
 
 
-RULES = (fans, air, calibration, blasting, gas, slow, outage, weather)
+RULES = (fans, air, calibration, blasting, gas, slow, idle, outage, weather)

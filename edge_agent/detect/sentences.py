@@ -42,6 +42,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "{quantity} at {value} {unit} and moving out of its usual {low} to {high}",
         "{quantity}为{value} {unit}，正偏离平时的{low}至{high}",
     ),
+    "idle": (
+        "stands still for longer than it ever did, {value} {unit}",
+        "停机时间超过以往，电流{value} {unit}",
+    ),
     "calibration": (
         "reading {value} {unit} looks like zero air and test gas; nobody nearby moves",
         "读数{value} {unit}符合零点气与标准气校准，周围测点无变化",
@@ -51,7 +55,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "{quantity} at {value} {unit} after a blast; the air moves",
         "爆破后{quantity}为{value} {unit}，通风正常",
     ),
-    "weather": ("the barometer moves faster than usual, now {value} {unit}", "气压变化较快，现为{value} {unit}"),
+    "weather": ("moves with the weather, now {value} {unit}", "随天气变化，现为{value} {unit}"),
     "power": ("a whole group fell silent together: its power supply", "同组测点同时中断：供电问题"),
     "replay": ("shows exactly the readings it showed before", "读数与此前完全重复"),
     "silent": ("no reading for {minutes} min", "已{minutes}分钟无读数"),

@@ -17,16 +17,16 @@ Array = NDArray[Any]
 
 # columns of state
 SEEN_S, LAST, BEFORE, F8, F60, F300, F1200, NOISE, FLAT_S, SPIKES, MISSED = range(11)
-JUMP_S, JUMP_FROM, JUMP_TO, JUMP_SUM, JUMP_N, STEP_S, STEP_FROM, STEP_TO, FIRST_S, ROWS = range(11, 21)
-N_STATE = 21
+JUMP_S, JUMP_FROM, JUMP_TO, JUMP_SUM, JUMP_N, STEP_S, STEP_FROM, STEP_TO, FIRST_S, ROWS, BUSY_S = range(11, 22)
+N_STATE = 22
 # columns of since
 SILENT, DROPOUT, FLAT, SPIKY, NOISY, QUIET, STEP_UP, STEP_DOWN, HIGH, LOW, FAR, OFF, WEAK, ENDED, NOTHING = range(15)
-RISING, FALLING = 15, 16
-N_BITS = 17
+RISING, FALLING, IDLE = 15, 16, 17
+N_BITS = 18
 # columns of model
 NOISE0, RUN0_S, JUMP0, SPIKES0, MISSED0, LOW0, HIGH0, MARGIN, MIDDLE, STEP, END_LOW, END_HIGH, T90_S, PACE_S = range(14)
-FAN, WIND, LEARNT, RISE0, FALL0, QUIET0, LOUD0, SHARE, DRIVER0 = range(14, 23)
-N_MODEL = 23
+FAN, WIND, LEARNT, RISE0, FALL0, QUIET0, LOUD0, SHARE, DRIVER0, IDLE0_S = range(14, 24)
+N_MODEL = 24
 
 STEP_WAIT_S, STEP_HELD_S = 14.0, 900.0
 SILENT_S, SILENT_STEPS = 60.0, 6.0
@@ -126,8 +126,11 @@ def _level(row: Array, model: Array, since: Array, v: float, now: float) -> None
     _hold(since, LOW, f8 < model[LOW0] - margin, now)
     _hold(since, FAR, f8 > model[HIGH0] + 3.0 * margin or f8 < model[LOW0] - 3.0 * margin, now)
     change = row[F60] - row[F1200]
-    _hold(since, RISING, change > 2.0 * model[RISE0] + 0.2 * margin, now)
-    _hold(since, FALLING, change < -2.0 * model[FALL0] - 0.2 * margin, now)
+    _hold(since, RISING, change > 1.5 * model[RISE0] + 0.2 * margin, now)
+    _hold(since, FALLING, change < -1.5 * model[FALL0] - 0.2 * margin, now)
+    if row[BUSY_S] == 0.0 or v > 0.3 * model[HIGH0]:
+        row[BUSY_S] = now
+    _hold(since, IDLE, model[IDLE0_S] > 0.0 and now - row[BUSY_S] > 1.5 * model[IDLE0_S] + 300.0, now)
     _hold(since, OFF, model[FAN] > 0.0 and v < 0.35 * model[MIDDLE], now)
     _hold(since, WEAK, model[WIND] > 0.0 and row[F8] < 0.6 * model[LOW0], now)
     _hold(since, ENDED, v == row[BEFORE] and (v >= model[END_HIGH] or v <= model[END_LOW]), now)

@@ -87,17 +87,22 @@ def test_a_flat_coarse_channel_raises_nothing_in_twelve_hours() -> None:
     assert events == []
 
 
-def test_a_frozen_channel_among_moving_neighbours_is_stuck_once_learned_and_ends_when_it_moves() -> None:
+def test_a_frozen_channel_is_a_sensor_fault_once_learned_and_ends_when_it_moves_again() -> None:
     detector = detect.build(manifest(*(point(n) for n in "abc")))
     rng = np.random.default_rng(1)
     events = []
-    for hour in range(8):
-        wave = 1.0 + 0.8 * np.sin((np.arange(HOUR_S) + hour * HOUR_S) / 40.0)
-        noisy = [np.round(wave + rng.normal(0, 0.01, HOUR_S), 2) for _ in range(3)]
+    for hour in range(9):
+        wave = 1.0 + 0.8 * np.sin((np.arange(HOUR_S) + hour * HOUR_S) / 400.0)
+        noisy = [np.round(wave + rng.normal(0, 0.02, HOUR_S), 2) for _ in range(3)]
         if hour == 7:
-            noisy[0] = np.full(HOUR_S, 0.5)
-        events += [e for e in detector.feed(block(1000 + hour * HOUR_S, *noisy)) if e.rule == "stuck"]
-    assert [(e.point, e.end_us) for e in events] == [("a", 0)]
-    wave = [np.round(1 + 0.5 * np.sin(np.arange(300) / 40.0), 2)] * 3
-    ended = [e for e in detector.feed(block(1000 + 8 * HOUR_S, *wave)) if e.rule == "stuck"]
-    assert [(e.point, e.end_us > 0) for e in ended] == [("a", True)]
+            noisy[0] = np.full(HOUR_S, 1.0)
+        events += [e for e in detector.feed(block(1000 + hour * HOUR_S, *noisy)) if e.rule == "sensor_fault"]
+        if hour == 7:
+            assert [(e.point, e.end_us, e.detector[:8]) for e in events] == [("a", 0, "stuck/1+")]
+            assert "\u4f20\u611f\u5668\u6545\u969c" in events[0].text
+            again = detect.build(manifest(*(point(n) for n in "abc")),
+                                 {"active": detector.active(), "learned": detector.learned()})  # fmt: skip
+    assert [(e.point, e.end_us > 0) for e in events[1:]] == [("a", True)]
+    calm = [np.round(1 + 0.5 * np.sin(np.arange(HOUR_S) / 400.0) + rng.normal(0, 0.02, HOUR_S), 2) for _ in range(3)]
+    ended = [e for e in again.feed(block(1000 + 8 * HOUR_S, *calm)) if e.rule == "sensor_fault"]
+    assert [(e.point, e.begin_us, e.end_us > 0) for e in ended] == [("a", events[0].begin_us, True)]
