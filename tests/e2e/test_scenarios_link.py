@@ -83,7 +83,7 @@ def test_07_seven_days_offline(
     age_s: list[float] = []
 
     async def run() -> None:
-        async with wired(tmp_path) as (server, relay, edge):
+        async with wired(tmp_path) as (server, _, edge):
             async with edge.sending():
                 await edge.sent()
             wall_us = type(edge.clock).time_us

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from hashlib import sha256
+from io import BytesIO
 
 import aiohttp
 import numpy as np
@@ -96,7 +97,7 @@ class SealingGateway:
     ) -> Answer:
         """Post envelopes and return the answer; aiohttp.ClientResponseError for anything but 200."""
         target = f"{url}/api/v1/gateways/{self.id}/batches?from={from_size}"
-        async with session.post(target, data=b"".join(envelopes), headers=CBOR) as response:
+        async with session.post(target, data=BytesIO(b"".join(envelopes)), headers=CBOR) as response:
             response.raise_for_status()
             return read_answer(await response.read())
 
