@@ -25,7 +25,7 @@ from twin_server.parties import party_key, sign_entry
 from twin_server.revocation import RevokeBody, ask_revoke, revocation
 from twin_server.serve import held, serve
 from twin_server.sites import Sites
-from twin_server.store import Store, open_store
+from twin_server.store import Store, migrate, open_store
 from twin_server.verify import Report, verify
 from twin_server.vouchers import extend_voucher, issue_voucher
 from twin_server.witness import Witness, run_witness
@@ -343,6 +343,11 @@ def _print_report(report: Report) -> None:
     for size, time_s, name in report.witnessed[-1:]:
         print(f"  entries below {size} existed by {_time(time_s * 1_000_000)}, says the witness {name}")
     print("  records unaltered since sealing" if not report.faults else f"  {len(report.faults)} faults")
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    for line in migrate(options.store, options.citus) or ("nothing to do",):
+        print(line)
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -20,8 +20,11 @@ Begin like this:
 All of them take --data DIR (default: twin-data) or --config server.toml."""
 
 SERVE = """Serves until Ctrl-C. Listens beyond loopback only with TLS, or with --behind-proxy where a proxy does TLS."""
-VERIFY = """TARGET is the URL of a server (with --token-file), a data folder, or an evidence.zip. The log is rebuilt
-from its entries; every signature, chain, body hash, anchor and signed size is checked; each missing, late, duplicate or
+MIGRATE = """Makes the tables of a PostgreSQL store, once, before the first `serve`; after an update it makes what is
+missing. Then put the same URL into server.toml: store = "postgresql://user@host/database". Several servers may use it
+at once, each with a copy of the folder keys/. With --citus the tables are distributed by enterprise as well."""
+VERIFY = """TARGET is the URL of a server (with --token-file), a data folder, a store's URL, or an evidence.zip. The
+log is rebuilt from its entries; every signature, chain, body hash, anchor and signed size is checked; each missing, late, duplicate or
 altered batch is named. Exit 0: no fault. 1: a fault. 2: TARGET could not be read.
 A good result says that the records are unaltered since sealing; it does not say that a reading is true."""
 
@@ -47,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     _countersign(verbs)
     _import(verbs)
     _export(verbs, common)
+    _migrate(verbs)
     return top
 
 
@@ -137,6 +141,12 @@ def _tokens(verbs: Verbs, common: Common) -> None:
     _add(group, "list", "tokens_list", "list tokens, without their secrets", common)
     made = _add(group, "remove", "tokens_remove", "remove a token", common)
     made.add_argument("id", help="its id, t-…")
+
+
+def _migrate(verbs: Verbs) -> None:
+    made = _add(verbs, "migrate", "migrate", "make the tables of a PostgreSQL store", about=MIGRATE)
+    made.add_argument("store", metavar="URL", help="postgresql://user@host/database")
+    made.add_argument("--citus", action="store_true", help="distribute them by enterprise; needs the extension")
 
 
 def _verify(verbs: Verbs) -> None:
