@@ -80,9 +80,14 @@ class Poller:
                 await self._wait(pause_s)
                 pause_s = min(2 * pause_s, RESTART_S[1])
             finally:
-                if self.link is not None:
-                    with contextlib.suppress(LinkError):
-                        await self.link.close()
+                await self._close()
+
+    async def _close(self) -> None:
+        try:
+            if self.link is not None:
+                await self.link.close()
+        except Exception as error:  # the same boundary
+            log.error("link does not close link=%s error=%r", self.name, error, exc_info=error)
 
     async def _poll(self) -> None:
         self.link, sources = await self._open_link()

@@ -245,6 +245,18 @@ def test_a_bug_in_a_driver_is_held_in_and_the_link_started_again():
     assert len(bench.qualities("d0")) > 20
 
 
+def test_a_link_that_cannot_even_be_closed_is_held_in_too():
+    clock = Clock()
+    bench = Bench(clock, [Instrument(clock, "d0", 1.0, 0.02, well)])
+
+    async def close() -> None:
+        raise ZeroDivisionError("a driver's bug")
+
+    bench.line.close = close
+    bench.run(5)
+    assert len(bench.qualities("d0")) > 3
+
+
 def test_a_breaker_opens_after_failures_in_a_row_and_asks_again_ever_more_rarely():
     breaker = Breaker(lambda: 0.0)
     assert [breaker.failed(0.0, 5, "x") for _ in range(FAILURES_MAX)] == [False, False, True]
