@@ -198,7 +198,9 @@ def sentence(kind: str, gateway: str, summary: Mapping[str, Any]) -> str:
         "rotate": f"Gateway {gateway} changed its key.",
         "revoke": f"Key {summary.get('kid', '?')} of gateway {who} was revoked: {summary.get('reason', '?')}.",
         "structure": f"Gateway {gateway} sent a structure document, revision {summary.get('revision', '?')}.",
-        "gap": f"Gateway {gateway} says that {_count(summary)} batches are missing: {summary.get('reason', '?')}.",
+        "gap": f"Gateway {gateway} left out {_count(summary)} reserved numbers; some may be in the log."
+        if summary.get("reason") == "reserve"
+        else f"Gateway {gateway} says that {_count(summary)} batches are missing: {summary.get('reason', '?')}.",
         "silence": f"Gateway {who} is {summary.get('rule', 'silent')}" + _ended(summary),
         "clock": f"The clock of gateway {who} runs ahead" + _ended(summary)
         if "rule" in summary

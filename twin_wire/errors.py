@@ -8,7 +8,7 @@ Error                 has .hint, one line for the person on site
 │  └─ ProofError      signature, key, sequence or proof is wrong: 4xx and an audit record, never retried
 ├─ UplinkError        server out of reach or 5xx: keep, back off
 │  └─ Rejected        the server said no for good: quarantine that batch, go on
-└─ StoreError         disk full, corrupt, sync failed: stop the process, the supervisor restarts it
+└─ StoreError         disk full, corrupt, sync failed: go on from the reserve where there is one, else stop the process
 """
 
 

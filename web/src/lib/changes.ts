@@ -108,7 +108,10 @@ function plainLine(change: Change, lang: Lang): Line {
 const GAP_REASONS: Record<string, Words> = {
   quota: { zh: '存储已满，正文已舍弃', en: 'the store was full, their bodies were given up' },
   quota_statements: { zh: '存储已满，整批已舍弃', en: 'the store was full, whole batches were given up' },
-  damage: { zh: '启动时发现存储损坏', en: 'the store was found damaged at start' },
+  damage: { zh: '发现存储损坏', en: 'the store was found damaged' },
+  memory: { zh: '磁盘无法写入且内存不足，正文已舍弃', en: 'the disk took no writes and memory was short, their bodies were given up' },
+  reserve: { zh: '为磁盘故障预留的编号，停电后不再使用，其中部分可能已在日志中', en: 'numbers reserved for a failing disk, not used again after a power cut; some may be in the log' },
+  not_kept: { zh: '服务器恢复备份后缺少，网关也已不再保留', en: 'the server lost them and the gateway no longer keeps them' },
 };
 
 function english(change: Change): string {
