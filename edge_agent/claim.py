@@ -2,6 +2,7 @@
 
 import os
 import socket
+import termios
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -92,7 +93,7 @@ def open_alone(port: str, setting: Setting, timeout_s: float) -> serial.Serial:
         return serial.Serial(
             port, setting.baud, 8, setting.parity, setting.stop_bits, timeout=timeout_s, exclusive=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, termios.error) as error:  # termios.error is no OSError
         others = list(holders(port))
         if others or "lock" in str(error):
             raise _taken(port, others) from error

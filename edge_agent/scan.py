@@ -5,6 +5,7 @@ function 4: a device that has no such register says so with an exception, and th
 """
 
 import asyncio
+import termios
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -102,6 +103,8 @@ class Scan:
                     self._ask_units(instrument, setting or Setting(), units, len(settings) - place)
                     if self.found or self._stopped.is_set():
                         break
+        except (OSError, ValueError, termios.error) as error:  # termios.error is no OSError
+            raise LinkError(f"{self._target} is gone: {error}", "unplugged?") from error
         finally:
             port.close()
 
@@ -159,8 +162,6 @@ class Scan:
                 self.noise.append(str(setting))
             time.sleep(self._plan.wait_s)
             return ""
-        except (OSError, ValueError) as error:
-            raise LinkError(f"{self._target} is gone: {error}", "unplugged?") from error
         return "data"
 
     async def _scan_tcp(self) -> None:

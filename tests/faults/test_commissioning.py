@@ -110,6 +110,16 @@ def test_units_that_are_no_units_are_refused_before_they_are_counted():
             units_of(text)
 
 
+def test_an_adapter_unplugged_between_two_questions_is_told_as_gone():
+    near, far = os.openpty()
+    name = os.ttyname(far)
+    os.close(far)
+    held = [near]
+    plan = Plan((Setting(),), (1, 2, 3), wait_s=0.05, only_master=True)
+    with pytest.raises(LinkError, match="is gone"):
+        Scan(Target(name), plan, lambda _: os.close(held.pop()) if held else None).run()
+
+
 def test_ctrl_c_ends_a_scan_and_keeps_what_was_found(tmp_path):
     path = tmp_path / "bus"
     seen: list[Answer] = []
