@@ -23,9 +23,9 @@ SERVE = """Serves until Ctrl-C. Listens beyond loopback only with TLS, or with -
 MIGRATE = """Makes the tables of a PostgreSQL store, once, before the first `serve`; after an update it makes what is
 missing. Then put the same URL into server.toml: store = "postgresql://user@host/database". Several servers may use it
 at once, each with a copy of the folder keys/. With --citus the tables are distributed by enterprise as well."""
-VERIFY = """TARGET is the URL of a server (with --token-file), a data folder, a store's URL, or an evidence.zip. The
-log is rebuilt from its entries; every signature, chain, body hash, anchor and signed size is checked; each missing, late, duplicate or
-altered batch is named. Exit 0: no fault. 1: a fault. 2: TARGET could not be read.
+VERIFY = """TARGET is the URL of a server (with --token-file), a data folder, a store's URL, or an evidence.zip. The log
+is rebuilt from its entries; every signature, chain, body hash, anchor and signed size is checked; each missing, late,
+duplicate or altered batch is named. Exit 0: no fault. 1: a fault. 2: TARGET could not be read.
 A good result says that the records are unaltered since sealing; it does not say that a reading is true."""
 
 

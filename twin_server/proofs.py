@@ -7,24 +7,26 @@ from twin_server.tree import Node, fold, split_hashes, tile_of, wanted
 from twin_wire.errors import StoreError
 from twin_wire.merkle import HASH_BYTES, Fetch, consistency_proof, inclusion_proof
 from twin_wire.receipt import make_receipts
-from twin_wire.tiles import TILE_WIDTH, encode_entries
+from twin_wire.tiles import TILE_HEIGHT, TILE_WIDTH, encode_entries
 
 
 async def inclusion(ledger: Ledger, enterprise: str, index: int, size: int) -> list[bytes]:
     """Return the path of an entry to the root at `size`; ProofError unless index < size."""
-    nodes = await _fetch(ledger, enterprise, lambda fetch: inclusion_proof(index, size, fetch))
+    nodes = await _fetch(ledger, enterprise, size, lambda fetch: inclusion_proof(index, size, fetch))
     return inclusion_proof(index, size, lambda level, at: nodes[level, at])
 
 
 async def inclusions(ledger: Ledger, enterprise: str, indices: Sequence[int], size: int) -> list[list[bytes]]:
     """Return the paths of several entries to the root at `size`; tiles are read once for all of them."""
-    nodes = await _fetch(ledger, enterprise, lambda fetch: [inclusion_proof(index, size, fetch) for index in indices])
+    nodes = await _fetch(
+        ledger, enterprise, size, lambda fetch: [inclusion_proof(index, size, fetch) for index in indices]
+    )
     return [inclusion_proof(index, size, lambda level, at: nodes[level, at]) for index in indices]
 
 
 async def consistency(ledger: Ledger, enterprise: str, size1: int, size2: int) -> list[bytes]:
     """Return the proof from one size to a later one; ProofError unless 0 < size1 <= size2."""
-    nodes = await _fetch(ledger, enterprise, lambda fetch: consistency_proof(size1, size2, fetch))
+    nodes = await _fetch(ledger, enterprise, size2, lambda fetch: consistency_proof(size1, size2, fetch))
     return consistency_proof(size1, size2, lambda level, at: nodes[level, at])
 
 
@@ -41,7 +43,7 @@ async def receipt(ledger: Ledger, enterprise: str, index: int) -> bytes | None:
 
 async def tile(ledger: Ledger, enterprise: str, level: int, n: int, width: int) -> bytes | None:
     """Return the first `width` hashes of a tile, None when the log does not hold that many."""
-    tree = (await ledger.open(enterprise)).tree
+    tree = (await ledger.open(enterprise, (n * TILE_WIDTH + width) << TILE_HEIGHT * level)).tree
     row = tree.partial(level, n)
     if row is not None and width <= len(row):
         return b"".join(row[:width])
@@ -57,9 +59,9 @@ async def bundle(ledger: Ledger, enterprise: str, n: int, width: int) -> bytes |
     return encode_entries([entry.statement for entry in entries])
 
 
-async def _fetch(ledger: Ledger, enterprise: str, proof: Callable[[Fetch], object]) -> dict[Node, bytes]:
-    """Return every node a proof needs, from tiles and the unfinished ones in memory."""
-    log = await ledger.open(enterprise)
+async def _fetch(ledger: Ledger, enterprise: str, size: int, proof: Callable[[Fetch], object]) -> dict[Node, bytes]:
+    """Return every node a proof for `size` needs, from tiles and the unfinished ones in memory."""
+    log = await ledger.open(enterprise, size)
     tree = log.tree.copy()
     tiles: dict[tuple[int, int], list[bytes]] = {}
     nodes: dict[Node, bytes] = {}
