@@ -9,10 +9,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from drivers import Profile, Signal, load_profile, profile_names
-from drivers.modbus.decode import Decoder, Field
+from drivers.modbus.reference import agrees, known_number, text_of, values_of
 from drivers.profile import Text, Verify
 from edge_agent.claim import Setting, Target
 from edge_agent.guess import Guess, guesses
@@ -107,7 +105,7 @@ class Identifier:
                 continue
             seen = await self.read(item.function, item.address, item.count)
             silences += seen.code is None
-            evidence.append(_judge(item, seen))
+            evidence.append(judge(profile, item, seen))
         weight = sum(each.weight for each in evidence)
         return Match(profile, weight, max(0.0, min(1.0, weight / possible)) if possible else 0.0, tuple(evidence))
 
@@ -177,15 +175,6 @@ def usable_profiles() -> list[Profile]:
     return found
 
 
-def decoded(signal: Signal, data: bytes) -> tuple[float, Quality]:
-    """Return the value of one signal that was read alone; scales in other registers are not applied."""
-    raw = data[:1] if signal.function in (1, 2) else data
-    if signal.function in (1, 2):
-        raw = bytes((raw[0] & 1,))
-    value, quality = Decoder([Field(signal, 0, False)]).decode(np.frombuffer(raw, np.uint8)[None, :])
-    return float(value[0, 0]), Quality(int(quality[0, 0]))
-
-
 def _telling(profile: Profile) -> list[Signal]:
     """Return some signals, spread over the profile: companions first, for few other devices have them."""
     helpers = {companion.signal for companion in profile.companions}
@@ -205,7 +194,8 @@ def _possible(item: Signal | Verify | Text) -> int:
     return ANSWERED if isinstance(item, Signal) and not item.range and item.type[0] != "f" else PLAUSIBLE
 
 
-def _judge(item: Signal | Verify | Text, seen: Seen) -> Evidence:
+def judge(profile: Profile, item: Signal | Verify | Text, seen: Seen) -> Evidence:
+    """Return what one answer says for or against a profile."""
     frame = seen.answer.hex(" ")
     name = f"{item.id} ({item.function}:{item.address})" if not isinstance(item, Verify) else f"register {item.address}"
     if seen.code is None:
@@ -215,10 +205,9 @@ def _judge(item: Signal | Verify | Text, seen: Seen) -> Evidence:
     if isinstance(item, Verify):
         return _judge_known(item, seen, name)
     if isinstance(item, Text):
-        text = _text_of(seen.data, item.order)
-        printable = text.isprintable() and text.strip() != ""
-        return Evidence(name, repr(text), PLAUSIBLE if printable else ODD, frame)
-    value, quality = decoded(item, seen.data)
+        text = text_of(item, seen.data)
+        return Evidence(name, repr(text), PLAUSIBLE if text and "?" not in text else ODD, frame)
+    value, quality = values_of(profile, item.function, item.address, seen.data)[item.id]
     if quality == Quality.SENTINEL:
         return Evidence(name, "its sign for no value", PLAUSIBLE, frame)
     shown = f"{value:g} {item.unit}"
@@ -234,26 +223,7 @@ def _judge(item: Signal | Verify | Text, seen: Seen) -> Evidence:
 
 
 def _judge_known(item: Verify, seen: Seen, name: str) -> Evidence:
-    frame = seen.answer.hex(" ")
-    if item.type == "text":
-        text = _text_of(seen.data, "ABCD")
-        same = text.startswith(str(item.expect))
-        return Evidence(name, repr(text), VERIFIED if same else CONTRADICTED, frame)
-    signal = Signal(
-        id="known", quantity="", unit="", function=item.function, type=item.type, order=item.order,
-        decimals=item.decimals,
-    )  # fmt: skip
-    value, _ = decoded(signal, seen.data)
-    if isinstance(item.expect, str):
-        same = False
-    elif isinstance(item.expect, tuple):
-        same = item.expect[0] <= value <= item.expect[1]
-    else:
-        same = math.isclose(value, item.expect, rel_tol=1e-6)
-    return Evidence(name, f"{value:g}, known to be {item.expect}", VERIFIED if same else CONTRADICTED, frame)
-
-
-def _text_of(data: bytes, order: str) -> str:
-    if order == "BADC":
-        data = b"".join(data[k : k + 2][::-1] for k in range(0, len(data), 2))
-    return data.decode("latin-1").rstrip("\0 ")
+    same = agrees(item, seen.data)
+    shown = repr(text_of(item, seen.data)) if item.type == "text" else f"{known_number(item, seen.data):g}"
+    told = f"{shown}, known to be {item.expect!r}"
+    return Evidence(name, told, VERIFIED if same else CONTRADICTED, seen.answer.hex(" "))

@@ -1,7 +1,6 @@
 """What one answer means by a profile, without a line: golden examples, known contents, texts, guesses of a page."""
 
 import math
-from typing import Literal
 
 import numpy as np
 
@@ -44,7 +43,7 @@ def values_of(profile: Profile, function: int, address: int, data: bytes) -> dic
     }
 
 
-def text_of(text: Text, data: bytes) -> str:
+def text_of(text: Text | Verify, data: bytes) -> str:
     """Return what registers of text say, without the padding; what is not printable ASCII becomes '?'."""
     data = data[: 2 * text.registers]
     if text.order == "BADC":
@@ -58,10 +57,8 @@ def agrees(verify: Verify, data: bytes) -> bool:
     if len(data) < 2 * verify.count:
         return False
     if isinstance(verify.expect, str):
-        order: Literal["ABCD", "BADC"] = "BADC" if verify.order == "BADC" else "ABCD"
-        text = Text(id="text", address=verify.address, registers=verify.registers, order=order)
-        return text_of(text, data).startswith(verify.expect.strip())
-    number = _number(verify, data[: 2 * verify.count])
+        return text_of(verify, data).startswith(verify.expect.strip())
+    number = known_number(verify, data)
     low, high = verify.expect if isinstance(verify.expect, tuple) else (verify.expect, verify.expect)
     slack = FLOAT_SHARE * max(abs(low), abs(high)) if verify.type in SINGLE else 0.0
     return low - slack <= number <= high + slack  # NaN is never within
@@ -85,7 +82,8 @@ def golden_faults(profile: Profile, golden: Golden) -> list[str]:
     return found
 
 
-def _number(verify: Verify, data: bytes) -> float:
+def known_number(verify: Verify, data: bytes) -> float:
+    """Return the number in the register of `verify`."""
     signal = Signal(
         id="known",
         quantity="count",
@@ -96,5 +94,5 @@ def _number(verify: Verify, data: bytes) -> float:
         decimals=verify.decimals,
     )
     raw = signal.type in SINGLE  # compared as it is
-    value, _ = Decoder([Field(signal, 0, raw)]).decode(np.frombuffer(data, np.uint8)[None, :])
+    value, _ = Decoder([Field(signal, 0, raw)]).decode(np.frombuffer(data[: 2 * verify.count], np.uint8)[None, :])
     return float(value[0, 0])
