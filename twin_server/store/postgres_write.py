@@ -90,7 +90,8 @@ class PostgresTransaction:
         self.appended: list[StoredBatch] = []
         self.numbers: dict[str, Numbers] = {}  # by gateway, as this transaction leaves them
         self._numbers = numbers  # as committed
-        head = db.execute("select size from head where ent = %s for update", (enterprise,)).fetchone()
+        with db.pipeline():  # the transaction begins on the same way
+            head = db.execute("select size from head where ent = %s for update", (enterprise,)).fetchone()
         if head is None:
             raise StoreError(f"no enterprise {enterprise!r} in this database")
         self._begin = int(head[0])
@@ -229,10 +230,10 @@ class PostgresTransaction:
             self._put("note", (name, value))
         with self.db.pipeline():
             self._send(tuple(_SQL))
-        if self.appended:
             query = "update head set size = %s where ent = %s and size = %s"
-            if self.db.execute(query, (self.size(), self.ent, self._begin)).rowcount != 1:
-                raise StoreError(f"another process moved the head of {self.ent!r}")
+            moved = self.db.execute(query, (self.size(), self.ent, self._begin)) if self.appended else None
+        if moved is not None and moved.rowcount != 1:
+            raise StoreError(f"another process moved the head of {self.ent!r}")
 
     def add_arrivals(self, rows: Sequence[Arrivals]) -> None:
         """Merge a batch's arrival counts."""
@@ -296,21 +297,23 @@ class PostgresTransaction:
             self._put("point", (gateway, point, pid))
 
     def _load_shelves(self, gateway: str, shelves: list[int], buckets: set[tuple[int, int]]) -> None:
-        """Read the rows of buckets not yet in memory: one question per level."""
-        for level_us in {level_us for level_us, _ in buckets}:
-            times = [t0 for level, t0 in buckets if level == level_us and (gateway, level, t0) not in self._shelves]
-            if not times:
-                continue
-            self._send(("aggregate",))
-            query = (
-                "select t0_us, shelf, data from aggregate "
-                "where ent = %s and level_us = %s and shelf = any(%s) and t0_us = any(%s)"
-            )
-            found: dict[int, dict[int, bytes]] = {t0_us: {} for t0_us in times}
-            for t0_us, shelf, data in self.db.execute(query, (self.ent, level_us, shelves, times)):
-                found[t0_us][shelf] = data
-            for t0_us, rows in found.items():
-                self._shelves[gateway, level_us, t0_us] = (shelves, columns_of(shelves, rows))
+        """Read the rows of buckets not yet in memory, with one question for all."""
+        found: dict[tuple[int, int], dict[int, bytes]] = {
+            bucket: {} for bucket in buckets if (gateway, *bucket) not in self._shelves
+        }
+        if not found:
+            return
+        self._send(("aggregate",))
+        levels, times = list({level_us for level_us, _ in found}), list({t0_us for _, t0_us in found})
+        query = (
+            "select level_us, t0_us, shelf, data from aggregate "
+            "where ent = %s and level_us = any(%s) and shelf = any(%s) and t0_us = any(%s)"
+        )
+        for level_us, t0_us, shelf, data in self.db.execute(query, (self.ent, levels, shelves, times)):
+            if (level_us, t0_us) in found:
+                found[level_us, t0_us][shelf] = data
+        for (level_us, t0_us), rows in found.items():
+            self._shelves[gateway, level_us, t0_us] = (shelves, columns_of(shelves, rows))
 
     def _flush_shelves(self) -> None:
         for (_, level_us, t0_us), (shelves, columns) in self._shelves.items():
