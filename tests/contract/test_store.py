@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 
@@ -338,3 +340,14 @@ def test_everything_is_there_after_closing_and_opening_again(store_url: str) -> 
 def test_an_unknown_scheme_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="no store"):
         open_store("nothing:here")
+
+
+def test_a_scheme_without_its_package_names_the_extra() -> None:
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from twin_server.store import open_store\n"
+        "try: open_store('postgresql://nobody@nowhere/db')\n"
+        "except Exception as fault: sys.exit(f'{type(fault).__name__} {fault.hint}')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr.strip() == "ConfigError install mine-twin[postgres]"
