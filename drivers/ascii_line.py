@@ -1,13 +1,12 @@
 """The link kind `ascii-line`: an instrument that prints lines of text by itself; we only ever listen."""
 
-import asyncio
 import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 
-from drivers.line import INBOX_BYTES_MAX, NOTHING, Chunk, Listener
+from drivers.line import INBOX_BYTES_MAX, NOTHING, Chunk, Listener, open_by
 from drivers.line_pattern import Lines, Matched, compile_pattern, match
 from drivers.link import (
     Arrival,
@@ -106,11 +105,7 @@ class AsciiLineSource:
     async def read(self, deadline_s: float) -> list[Arrival]:
         """Return one row per line of the pattern since the last call; LinkError if there is none by the deadline."""
         if not self._listener.connected:
-            try:
-                async with asyncio.timeout(max(0.0, deadline_s - self._clock.monotonic_s())):
-                    await self._listener.open()
-            except TimeoutError as error:
-                raise LinkError("the port did not open before the deadline") from error
+            await open_by(self._listener, deadline_s, self._clock)
             self._lines.reset()
         rows = self._rows(self._listener.take())
         while not rows:

@@ -54,6 +54,15 @@ class Line(Listener, Protocol):
         """Give up the connection, so that the next `open` makes a new one."""
 
 
+async def open_by(listener: Listener, deadline_s: float, clock: Clock) -> None:
+    """Open a port or connection by the monotonic `deadline_s`; LinkError."""
+    try:
+        async with asyncio.timeout(max(0.0, deadline_s - clock.monotonic_s())):
+            await listener.open()
+    except TimeoutError as error:
+        raise LinkError("the port did not open before the deadline") from error
+
+
 def char_time_s(baud: int, parity: str, stop_bits: int) -> float:
     """Return the time of one character on a serial line: start, 8 data, parity and stop bits."""
     return (9 + (parity != "N") + stop_bits) / baud

@@ -4,7 +4,6 @@ A module per kind gives a Dialect: how to find frames in bytes, and what a list 
 has a transmitter and the device is told to begin; without one there is no method by which a byte could leave.
 """
 
-import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
-from drivers.line import INBOX_BYTES_MAX, Chunk, Line, Listener
+from drivers.line import INBOX_BYTES_MAX, Chunk, Line, Listener, open_by
 from drivers.link import (
     Arrival,
     Clock,
@@ -254,11 +253,7 @@ class PushedSource:
         return [Exchange(self._newest.time_us, self._sent, self._newest.frame.raw)]
 
     async def _open(self, deadline_s: float) -> None:
-        try:
-            async with asyncio.timeout(max(0.0, deadline_s - self._clock.monotonic_s())):
-                await self._listener.open()
-        except TimeoutError as error:
-            raise LinkError("the port did not open before the deadline") from error
+        await open_by(self._listener, deadline_s, self._clock)
         self._stream.reset()
         if self._speaker is not None:
             self._speaker.starter.opened(self._clock.monotonic_s())

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from drivers import Profile, load_profile, profile_names
 from drivers.capture import Capture, CaptureHead, read_capture
 from drivers.line import char_time_s, silence_s
+from drivers.modbus.decode import brings
 from drivers.modbus.learn import Match, Meaning, Survey, match_profile
 from drivers.profile import read_profile
 from edge_agent.mapping import Place, point_rows
@@ -172,16 +173,7 @@ def proposal(lesson: Lesson, folder: Path) -> dict[str, str]:
             f"unit = {unit.number}\nperiod_s = {unit.period_s:g}\n"
         )
         asked = [a.request for a in lesson.survey.asked() if a.request.unit == unit.number and a.answered]
-        heard = [
-            signal
-            for signal in profile.signals
-            if any(
-                r.function == signal.function
-                and r.address <= signal.address
-                and signal.address + signal.count <= r.address + r.length
-                for r in asked
-            )
-        ]
+        heard = [signal for signal in profile.signals if any(brings(request, signal) for request in asked)]
         rows += point_rows(device, heard, Place())
     files["gateway-tap.toml"] = "\n".join(tables)
     files["points.csv"] = _csv(rows)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from drivers.line import Line
+from drivers.line import Line, open_by
 from drivers.link import Clock, Stats
 from drivers.modbus.fence import Fence
 from drivers.modbus.framing import Framing
@@ -192,11 +192,7 @@ class Bus:
     async def _settle(self, request: Request, turnaround: Turnaround, stats: Stats, deadline_s: float) -> None:
         """Open the port, wait until the unit may be asked and the line is silent, and drop what came meanwhile."""
         if not self._line.connected:
-            try:
-                async with asyncio.timeout(max(0.0, deadline_s - self.clock.monotonic_s())):
-                    await self._line.open()
-            except TimeoutError as error:
-                raise LinkError("the port did not open before the deadline") from error
+            await open_by(self._line, deadline_s, self.clock)
             self._framing.reset()
             self._silent = 0
         needed_s = self.budget_s(request, turnaround)

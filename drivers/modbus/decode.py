@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.modbus.pdu import Read
 from drivers.profile import BITS, Signal
 from twin_wire.readings import Qualities, Quality, Values
 
@@ -42,6 +43,12 @@ class Field(NamedTuple):
     signal: Signal
     offset: int
     raw: bool
+
+
+def brings(request: Read, signal: Signal) -> bool:
+    """Tell whether an answer to `request` holds the whole of a signal."""
+    inside = request.address <= signal.address and signal.address + signal.count <= request.address + request.length
+    return signal.function == request.function and inside
 
 
 class _Format(NamedTuple):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.modbus.decode import BIG_ENDIAN_BYTES, Decoder, Field
+from drivers.modbus.decode import BIG_ENDIAN_BYTES, Decoder, Field, brings
 from drivers.modbus.pdu import Read
 from drivers.modbus.tap import Counts, Heard, Tap
 from drivers.profile import Profile, Signal
@@ -140,7 +140,7 @@ class Survey:
 
     def _take(self, pairs: Sequence[Heard]) -> None:
         for heard in pairs:
-            if not heard.code:
+            if not heard.code and heard.request in self._tap.polls:  # bounded, however many questions a line holds
                 self._samples.setdefault(heard.request, _Samples()).add(heard.data)
 
 
@@ -282,7 +282,7 @@ def match_profile(survey: Survey, unit: int, profile: Profile) -> Match | None:
     moving: list[str] = []
     requests = [item.request for item in survey.asked() if item.request.unit == unit and item.answered]
     for signal in profile.signals:
-        request = next((r for r in requests if _brings(r, signal)), None)
+        request = next((r for r in requests if brings(r, signal)), None)
         if request is None:
             continue
         asked += 1
@@ -304,21 +304,12 @@ def match_profile(survey: Survey, unit: int, profile: Profile) -> Match | None:
     if moving:
         told.insert(0, f"within range and moving: {', '.join(moving[:8])}")
     read = sum(r.length for r in requests)
-    explained = sum(s.count for s in profile.signals if any(_brings(r, s) for r in requests))
+    explained = sum(s.count for s in profile.signals if any(brings(r, s) for r in requests))
     told.insert(0, f"explains {min(explained, read)} of the {read} registers read")
     covered, used = min(1.0, explained / read), asked / len(profile.signals)
     right = max(0.0, (good - 2 * (asked - good)) / asked)
     score = 2 * covered * used / (covered + used) * right * (1.0 if exact else 0.8)
     return Match(profile.id, asked, len(profile.signals), good, score, tuple(told))
-
-
-def _brings(request: Read, signal: Signal) -> bool:
-    last = signal.address + signal.count
-    return (
-        request.function == signal.function
-        and request.address <= signal.address
-        and last <= (request.address + request.length)
-    )
 
 
 def _judge(signal: Signal, request: Read, samples: Words) -> tuple[str, bool]:

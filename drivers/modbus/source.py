@@ -10,7 +10,7 @@ import numpy as np
 from drivers.link import Arrival, DeviceOptions, Exchange, Group, Pace, PointOptions, Stats
 from drivers.modbus.bus import Answered, Bus
 from drivers.modbus.companions import Age, Companions, Scales, ages_of, helpers_of
-from drivers.modbus.decode import Decoder, Field
+from drivers.modbus.decode import Decoder, Field, brings
 from drivers.modbus.learned import Learned
 from drivers.modbus.pdu import BITS_MAX, Function, Read, exception_text
 from drivers.modbus.planner import Cost, Rules, Span, complement, join, may_read, plan, plan_cost_s, widen
@@ -205,7 +205,7 @@ class ModbusSource:
         length = max(address + count for address, count in items) - first
         size = 1 if whole.request.function in BITS else 2
         request = whole.request._replace(address=first, length=length)
-        columns = tuple(column for column in whole.columns if _holds(request, self._signals[column]))
+        columns = tuple(column for column in whole.columns if brings(request, self._signals[column]))
         return Part(request, whole.offset + size * (first - whole.request.address), items, columns)
 
     def _replan_if_due(self) -> None:
@@ -236,7 +236,7 @@ class ModbusSource:
             wanted = join(self._paired(there), [_span(self._signals[c]) for c in there], rules)
             for address, length in plan(wanted, self._cost(function, self._planned_turnaround_s), rules):
                 request = Read(self._unit, function, address, length)
-                columns = tuple(c for c in sorted(left) if _holds(request, self._signals[c]))
+                columns = tuple(c for c in sorted(left) if brings(request, self._signals[c]))
                 left -= set(columns)
                 items = {widen(_span(self._signals[c]), rules.atomic) for c in columns}
                 parts.append(Part(request, self._size, tuple(sorted(items)), columns))
@@ -343,14 +343,6 @@ def _store(part: Part, data: bytes, scan: bytearray) -> None:
     if part.request.function in BITS:
         data = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[: part.request.length].tobytes()
     scan[part.offset : part.offset + len(data)] = data
-
-
-def _holds(request: Read, signal: Signal) -> bool:
-    return (
-        signal.function == request.function
-        and request.address <= signal.address
-        and signal.address + signal.count <= request.address + request.length
-    )
 
 
 def _span(signal: Signal) -> Span:

@@ -1,16 +1,15 @@
 """A Modbus bus that is only heard: its sources share one listener and what it has learned of the master's habits."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from drivers.line import Chunk, Listener
+from drivers.line import Chunk, Listener, open_by
 from drivers.link import Clock, DeviceOptions, PointOptions, Source, poll_groups
 from drivers.modbus.rtu import UNIT_MAX
 from drivers.modbus.tap import Heard, Tap
 from drivers.modbus.tap_source import TapSource
 from drivers.modbus.tap_writes import Writes
-from twin_wire.errors import ConfigError, LinkError
+from twin_wire.errors import ConfigError
 from twin_wire.readings import Event
 
 BUFFER_BYTES = 4095  # of a kernel's terminal: with so many at once, more may have been dropped
@@ -80,7 +79,8 @@ class TapLink:
     async def hear(self, until_s: float) -> None:
         """Take everything that has arrived, or wait for something until `until_s`; LinkError when the port is gone."""
         if not self._ear.connected:
-            await self._open(until_s)
+            await open_by(self._ear, until_s, self.clock)
+            self._lose()
         chunks = self._ear.take()
         if not chunks and until_s > self.clock.monotonic_s():
             chunks = [await self._ear.receive(until_s)]
@@ -99,14 +99,6 @@ class TapLink:
         for write in self.tap.take_writes():
             self._writes.add(write, now_us - round((mono_s - write.time_s) * 1e6))
         return self._writes.due(now_us, self._devices)
-
-    async def _open(self, until_s: float) -> None:
-        try:
-            async with asyncio.timeout(max(0.0, until_s - self.clock.monotonic_s())):
-                await self._ear.open()
-        except TimeoutError as error:
-            raise LinkError("the port did not open before the deadline") from error
-        self._lose()
 
     def _lose(self) -> None:
         self.tap.lost()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from drivers.modbus.pdu import Read
+from drivers.modbus.decode import brings
 from drivers.profile import Signal
 from twin_wire.errors import LinkError
 
@@ -67,12 +67,6 @@ def why_nothing(link: "TapLink", source: "TapSource") -> LinkError:
     if tap.damaged_of.get(source.unit, 0):
         return LinkError(f"the answers of unit {source.unit} come damaged", "look at wiring, ground and termination")
     return LinkError(f"unit {source.unit} gave no answer to the bus's master", "powered? does the master get values?")
-
-
-def brings(request: Read, signal: Signal) -> bool:
-    """Tell whether an answer to `request` holds the whole of a signal."""
-    inside = request.address <= signal.address and signal.address + signal.count <= request.address + request.length
-    return signal.function == request.function and inside
 
 
 def _registers(signals: Iterable[Signal]) -> str:

@@ -7,10 +7,10 @@ import numpy as np
 
 from drivers.link import Arrival, DeviceOptions, Exchange, Group, Pace, PointOptions, Stats
 from drivers.modbus.companions import Companions, Scales, helpers_of
-from drivers.modbus.decode import Decoder, Field
+from drivers.modbus.decode import Decoder, Field, brings
 from drivers.modbus.pdu import BITS_MAX, Function, Read, exception_text
 from drivers.modbus.tap import Heard
-from drivers.modbus.tap_reasons import brings, why_missing, why_nothing
+from drivers.modbus.tap_reasons import why_missing, why_nothing
 from drivers.refusal import Refusal, meaning
 from twin_wire.errors import ConfigError, DeviceError, LinkError
 from twin_wire.readings import Block, Quality
