@@ -1,4 +1,4 @@
-"""The one HTML file that opens from disk: without a network it passes a true bundle, names every change, shows readings."""
+"""The one file that opens from disk: without a network it passes a true bundle, names changes, shows readings."""
 
 import base64
 import csv
@@ -21,7 +21,8 @@ DROP = """([encoded, name]) => {
   const carried = new DataTransfer();
   carried.items.add(new File([data], name));
   for (const kind of ['dragover', 'drop'])
-    document.querySelector('.drop').dispatchEvent(new DragEvent(kind, { dataTransfer: carried, bubbles: true, cancelable: true }));
+    document.querySelector('.drop').dispatchEvent(
+      new DragEvent(kind, { dataTransfer: carried, bubbles: true, cancelable: true }));
 }"""
 
 
@@ -31,7 +32,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(bundle: Path) -> Iterator[Browser]:  # noqa: ARG001  made before the browser's own event loop runs
+def browser(bundle: Path) -> Iterator[Browser]:
+    assert bundle.is_file()  # made before the browser's own event loop runs
     assert PAGE.is_file(), f"no {PAGE}: run ./dev wheel, or install with TWIN_WEB=require"
     with launch() as found:
         yield found

@@ -124,7 +124,7 @@ describe('a bundle', () => {
     const archive = new Archive(bundle);
     for (const name of [...archive.files.keys()].filter((each) => each.startsWith('entries/'))) {
       const index = Number(/\d+/.exec(name)![0]);
-      for (const share of [0.05, 0.5, 0.97]) {
+      for (const share of [0.2, 0.97]) {
         const bad = changed((each, data) => (each === name ? flip(data, Math.floor(share * data.length)) : data));
         const { findings } = await check(bad);
         const found = findings.filter((each) => each.index === index);
@@ -132,7 +132,7 @@ describe('a bundle', () => {
         if (index > 5) expect(found[0], `${name} ${share}`).toMatchObject({ gateway: 'gw-1', epoch: 1, seq: index < 9 ? index - 1 : index });
       }
     }
-  });
+  }, 30_000);
 
   it('names a byte flipped in the archive as it lies', async () => {
     const { at } = new Archive(bundle).files.get('entries/7.cbor')!;

@@ -30,6 +30,8 @@ export interface Seen {
   index: number;
   raw: Bytes;
   leaf: Bytes | null;
+  /** What reading it gave, where that was done already. */
+  read?: Statement | Fault;
 }
 
 type Run = [number, number];
@@ -67,20 +69,20 @@ export class Auditor {
     this.books.set(named(origin, 0), new Book(origin, 0, key, 0));
   }
 
+  /** Takes the hashes of a full tile of entries before the entries themselves. */
+  takeTile(rows: readonly Bytes[]): void {
+    this.tree.appendTile(rows);
+  }
+
   /** Takes the next entry; returns its statement when it is one and is the one that the tree holds. */
   take(seen: Seen): Statement | null {
     const { index, raw } = seen;
     this.counts.entries++;
-    const own = leafHash(raw);
-    this.tree.append(own);
-    let statement: Statement | null = null;
-    let detail = '';
-    try {
-      statement = readStatement(raw);
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-      detail = error.message;
-    }
+    if (index >= this.tree.size) this.tree.append(leafHash(raw));
+    const own = this.tree.leaf(index);
+    const read = seen.read ?? readOrFault(raw);
+    const statement = read instanceof Fault ? null : read;
+    const detail = read instanceof Fault ? read.message : '';
     if (seen.leaf && !same(own, seen.leaf)) {
       this.differing.set(index, seen.leaf);
       this.unread.push(index);
@@ -340,6 +342,16 @@ export class Auditor {
 
   private remark(kind: NoteKind, gateway: string, epoch: number, seq: number, last: number, count: number): void {
     this.notes.push({ kind, gateway, epoch, seq, last, count });
+  }
+}
+
+/** A statement, or why it is none. */
+export function readOrFault(raw: Bytes, read: (raw: Bytes) => Statement = readStatement): Statement | Fault {
+  try {
+    return read(raw);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return error;
   }
 }
 

@@ -20,7 +20,9 @@ export class FormatFault extends Fault {}
 export class ProofFault extends Fault {}
 
 export function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, at) => octet === b[at]);
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
 }
 
 export function join(...parts: Uint8Array[]): Bytes {

@@ -2,7 +2,7 @@
 
 Of each statement a row of a table is kept, not the statement: a month is hundreds of thousands of them.
 */
-import { hex, same, type Bytes } from './bytes';
+import { same, type Bytes } from './bytes';
 import type { PublicKey } from './keys';
 import { digest } from './merkle';
 import type { Statement } from './statement';
@@ -33,7 +33,8 @@ export class Book {
   private readonly boot: number[] = [];
   private readonly mono_ms: number[] = [];
   private readonly day: number[] = [];
-  private readonly kid: string[] = [];
+  private readonly kid: number[] = [];
+  private readonly kids: Bytes[] = []; // those that `kid` counts: one, where all is well
   private readonly broken = new Set<number>();
   private hashes = new Uint8Array(2 * HASH * ROOM); // of each row: its own hash, then its prev
 
@@ -67,7 +68,7 @@ export class Book {
   /** Enters a statement and checks its joints with both neighbours; what was there already stays: then its hash says which. */
   enter(statement: Statement, index: number): 'entered' | 'same' | 'other' {
     const { seq, boot, mono_ms, t0_ms, t1_ms, prev } = statement.chain;
-    const own = digest(statement.raw);
+    const own = statement.hash ?? digest(statement.raw);
     const held = this.hashOf(seq);
     if (held) return same(held, own) ? 'same' : 'other';
     const row = this.index.push(index) - 1;
@@ -75,7 +76,7 @@ export class Book {
     this.boot.push(boot);
     this.mono_ms.push(mono_ms);
     this.day.push(Math.floor(t1_ms / DAY_MS));
-    this.kid.push(hex(statement.kid));
+    this.kid.push(this.kidOf(statement.kid));
     if (2 * HASH * (row + 1) > this.hashes.length) {
       const more = new Uint8Array(2 * this.hashes.length);
       more.set(this.hashes);
@@ -90,6 +91,11 @@ export class Book {
     this.join(seq);
     this.join(seq + 1);
     return 'entered';
+  }
+
+  private kidOf(kid: Bytes): number {
+    const known = this.kids.findIndex((each) => same(each, kid));
+    return known < 0 ? this.kids.push(kid.slice()) - 1 : known;
   }
 
   /** Checks the joint between seq - 1 and seq, if both are here. */

@@ -100,7 +100,7 @@ export class RemoteLog {
   async tile(level: number, n: number, width: number): Promise<Bytes[]> {
     const data = await this.must(`${this.log}/tile/${level}/${tileNumber(n)}${partial(width)}`, octets);
     if (data.length !== 32 * width) throw new FormatFault(`tile ${level}/${n} is not ${width} hashes`);
-    return Array.from({ length: width }, (_, at) => data.slice(32 * at, 32 * at + 32));
+    return Array.from({ length: width }, (_, at) => data.subarray(32 * at, 32 * at + 32));
   }
 
   /** The entries of bundle `n` in a log where that bundle is `width` wide. */
@@ -110,7 +110,7 @@ export class RemoteLog {
     for (let at = 0; at < data.length; ) {
       const length = (data[at]! << 8) | (data[at + 1] ?? 0);
       if (at + 2 + length > data.length) throw new FormatFault(`bundle ${n} ends early`);
-      entries.push(data.slice(at + 2, at + 2 + length));
+      entries.push(data.subarray(at + 2, at + 2 + length));
       at += 2 + length;
     }
     if (entries.length !== width) throw new FormatFault(`bundle ${n} holds ${entries.length} entries, not ${width}`);

@@ -1,13 +1,16 @@
 /** Runs an audit over a source: fetches entries and bodies, feeds the auditor, compares heads, checks signatures. */
-import { Auditor, type Signed } from './audit';
+import { Auditor, readOrFault, type Signed } from './audit';
 import { Fault, hex, same, type Bytes } from './bytes';
+import { hashAt, inline, type Digest, type Digests } from './digests';
 import type { Options, Progress, Report } from './findings';
 import type { Hints } from './log';
 import { readCheckpoint, parseVkey, type Checkpoint } from './note';
+import { QuickReader } from './quick';
 import { checkStatement, readStatement, type Statement } from './statement';
 
 const WIDTH = 256;
-const AHEAD = 3; // bundles fetched while one is judged
+const AHEAD = 12; // bundles fetched, hashed and read while one is judged …
+const AHEAD_WITH_BODIES = 2; // … or so many, for bodies are large
 const BODIES_AT_ONCE = 8;
 const SIGNATURES_AT_ONCE = 64;
 
@@ -35,8 +38,8 @@ const now_us = (): number => Date.now() * 1000;
 const width = (n: number, size: number): number => Math.min(WIDTH, size - n * WIDTH);
 
 /** Checks the whole log; NoAnswer when the source fails. */
-export async function runAudit(source: Source, options: Options, before: Before | null, told: Told): Promise<Report> {
-  const audit = new Audit(source, options, before, told);
+export async function runAudit(source: Source, options: Options, before: Before | null, told: Told, digest: Digest = inline): Promise<Report> {
+  const audit = new Audit(source, options, before, told, digest);
   const report = await audit.run(true);
   if (!report.findings.some((each) => each.kind === 'tile')) return report;
   // the tiles are what is wrong: judge the entries, of which some were passed over, without them
@@ -45,12 +48,25 @@ export async function runAudit(source: Source, options: Options, before: Before 
   return again;
 }
 
+interface Fetched {
+  raws: Bytes[];
+  leaves: Bytes[] | null;
+  digests: Digests;
+  read: (Statement | Fault)[];
+  asked: boolean[];
+  bodies: (Bytes | null)[];
+}
+
 class Audit {
+  private readonly reader = new QuickReader();
+  private judging = 0; // the bundle whose turn it is
+
   constructor(
     private readonly source: Source,
     private readonly options: Options,
     private readonly before: Before | null,
     private readonly told: Told,
+    private readonly digest: Digest,
   ) {}
 
   async run(tiles: boolean): Promise<Report> {
@@ -98,10 +114,12 @@ class Audit {
 
   private async entries(auditor: Auditor, size: number, tiles: boolean): Promise<void> {
     const bundles = Math.ceil(size / WIDTH);
-    const fetched: Promise<{ raws: Bytes[]; leaves: Bytes[] | null }>[] = [];
+    const ahead = this.options.bodies ? AHEAD_WITH_BODIES : AHEAD;
+    const fetched: Promise<Fetched>[] = [];
     for (let n = 0; n < bundles; n++) {
-      while (fetched.length < Math.min(bundles, n + AHEAD)) {
-        const next = this.bundle(fetched.length, size, tiles);
+      this.judging = n;
+      while (fetched.length < Math.min(bundles, n + ahead)) {
+        const next = this.bundle(auditor, fetched.length, size, tiles);
         next.catch(() => undefined); // it is awaited in its turn
         fetched.push(next);
       }
@@ -112,26 +130,37 @@ class Audit {
       });
       delete fetched[n];
       if (!bundle) return; // without this bundle nothing behind it has a place
-      await this.take(auditor, n * WIDTH, size, bundle.raws, bundle.leaves);
+      await this.take(auditor, n * WIDTH, bundle);
       this.tell('entries', auditor, n * WIDTH + bundle.raws.length, size);
     }
   }
 
-  private async bundle(n: number, size: number, tiles: boolean): Promise<{ raws: Bytes[]; leaves: Bytes[] | null }> {
-    const [raws, leaves] = await Promise.all([this.source.bundle(n, width(n, size)), tiles ? this.source.tile(0, n, width(n, size)) : null]);
-    return { raws, leaves };
+  /** Fetches a bundle with its tile and bodies, hashes and reads it: all that needs no entry before it. */
+  private async bundle(auditor: Auditor, n: number, size: number, tiles: boolean): Promise<Fetched> {
+    const wide = width(n, size);
+    const leaves = tiles ? this.source.tile(0, n, wide) : null;
+    leaves?.catch(() => undefined); // it is awaited below
+    const raws = await this.source.bundle(n, wide);
+    const digests = this.digest(raws, raws.length === WIDTH);
+    const read = raws.map((raw) => readOrFault(raw, (each) => this.reader.read(each)));
+    const asked = read.map((each) => !(each instanceof Fault) && (this.options.bodies || auditor.wants(each)));
+    const bodies = await this.bodies(read.map((each, at) => (asked[at] ? (each as Statement) : null)), (at) => {
+      if (n === this.judging) this.tell('entries', auditor, n * WIDTH + at, size);
+    });
+    return { raws, leaves: await leaves, digests: await digests, read, asked, bodies };
   }
 
-  private async take(auditor: Auditor, first: number, size: number, raws: Bytes[], leaves: Bytes[] | null): Promise<void> {
-    const statements = raws.map((raw, at) => auditor.take({ index: first + at, raw, leaf: leaves?.[at] ?? null }));
-    const asked = statements.map((each) => each !== null && (this.options.bodies || auditor.wants(each)));
-    const bodies = await this.bodies(statements.map((each, at) => (asked[at] ? each : null)), (at) => this.tell('entries', auditor, first + at, size));
+  private async take(auditor: Auditor, first: number, { raws, leaves, digests, read, asked, bodies }: Fetched): Promise<void> {
+    if (digests.rows.length > 1) auditor.takeTile(digests.rows);
     const signed: Signed[] = [];
+    const statements = raws.map((raw, at) => auditor.take({ index: first + at, raw, leaf: leaves?.[at] ?? null, read: read[at]! }));
     for (const [at, statement] of statements.entries()) {
-      const entry = statement && (await auditor.enter(first + at, statement, asked[at] ? bodies[at]! : undefined));
-      if (entry) signed.push(entry);
+      if (!statement) continue;
+      statement.hash = hashAt(digests.own, at);
+      const entry = await auditor.enter(first + at, statement, asked[at] ? bodies[at]! : undefined);
+      if (entry && this.options.every) signed.push(entry);
     }
-    if (this.options.every) await this.judge(auditor, signed);
+    await this.judge(auditor, signed);
   }
 
   /** Bodies in the order of the statements; null where none is asked or there. */

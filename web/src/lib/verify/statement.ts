@@ -40,6 +40,8 @@ export interface Statement {
   chain: Chain;
   signature: Bytes;
   signed: Bytes;
+  /** Its hash, where whoever read it has computed it already. */
+  hash?: Bytes;
 }
 
 /** Reads a statement without judging its signature; throws FormatFault unless it is exactly in form. */
@@ -60,8 +62,13 @@ export function readStatement(raw: Bytes): Statement {
   if (!(claims instanceof Map) || claims.size !== 2) throw new FormatFault('statement without issuer and subject');
   const [issuer, subject] = [claims.get(1), claims.get(2)];
   if (!isName(issuer) || !isName(subject)) throw new FormatFault('issuer or subject is not a name');
-  const signed = join(SIGN1, head(2, protectedBytes.length), protectedBytes, EMPTY, head(2, 32), payload);
+  const signed = signedBytes(protectedBytes, payload);
   return { raw, kid, issuer, subject, kind: kindOf(type), digest: payload, chain: chainOf(header), signature, signed };
+}
+
+/** What a signature over these two covers. */
+export function signedBytes(protectedBytes: Bytes, payload: Bytes): Bytes {
+  return join(SIGN1, head(2, protectedBytes.length), protectedBytes, EMPTY, head(2, payload.length), payload);
 }
 
 function kindOf(type: Item | undefined): string {

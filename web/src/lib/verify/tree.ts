@@ -9,13 +9,15 @@ class Hashes {
   size = 0;
   private data = new Uint8Array(ROOM * HASH);
 
-  push(hash: Bytes): void {
-    if ((this.size + 1) * HASH > this.data.length) {
+  /** One hash, or several that follow one another. */
+  push(hashes: Bytes): void {
+    if (this.size * HASH + hashes.length > this.data.length) {
       const more = new Uint8Array(2 * this.data.length);
       more.set(this.data);
       this.data = more;
     }
-    this.data.set(hash, HASH * this.size++);
+    this.data.set(hashes, HASH * this.size);
+    this.size += hashes.length / HASH;
   }
 
   at(index: number): Bytes {
@@ -32,8 +34,18 @@ export class Tree {
 
   /** Appends an entry's leaf hash and every node it completes. */
   append(leaf: Bytes): void {
-    let hash = leaf;
-    for (let level = 0; ; level++) {
+    this.complete(0, leaf);
+  }
+
+  /** Appends a full tile: its leaf hashes, and the rows of nodes over them up to the one that stands for all. */
+  appendTile(rows: readonly Bytes[]): void {
+    rows.slice(0, -1).forEach((row, level) => (this.levels[level] ??= new Hashes()).push(row));
+    this.complete(rows.length - 1, rows.at(-1)!);
+  }
+
+  private complete(from: number, node: Bytes): void {
+    let hash = node;
+    for (let level = from; ; level++) {
       const row = (this.levels[level] ??= new Hashes());
       row.push(hash);
       if (row.size % 2) return;
