@@ -1,5 +1,6 @@
 """The healthy path of the queue: number, seal, store and make room, each in one durable transaction."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 CHECK_ROWS = 8_192  # a day of batches; what a torn or lost tail damages lies in the newest rows
 DOCUMENTS_MAX = 64
+START_BYTES = 256 << 10  # of the ballast: so that an agent can begin, and then evict, on a full disk
+PAGES_LEAST = 64  # what a full disk may shrink the quota to
 PAGES_MIN = 256  # below 1 MiB a quota holds nothing
 
 
@@ -197,9 +200,16 @@ class Writer:
 
     def _meet_full_disk(self, pages: int) -> None:
         """Give up the ballast, take what the file holds now as the quota, and evict inside it."""
-        self._ballast.unlink(missing_ok=True)
+        least = PAGES_LEAST
+        if self._booted and self._ballast.exists() and self._ballast.stat().st_size > START_BYTES:
+            self._lay_ballast(0, START_BYTES)  # the rest is for the next start, or the next time
+            least = PAGES_MIN
+        else:
+            self._ballast.unlink(missing_ok=True)
+        with contextlib.suppress(StoreError), guard("write back the log"):
+            self._db.execute("pragma wal_checkpoint(restart)").fetchall()  # so that evicting can write over it
         with guard("measure the queue"):
-            self._pages_max = min(self._pages_max, max(pages_used(self._db) + pages, PAGES_MIN))
+            self._pages_max = min(self._pages_max, max(pages_used(self._db) + pages, least))
         self._make_room(pages, forced=True)
         with guard("write back the log"):
             self._db.execute("pragma wal_checkpoint(truncate)").fetchall()
@@ -207,14 +217,24 @@ class Writer:
     def _regain(self) -> None:
         """With enough room on the disk, lay the ballast down and use the whole quota again."""
         disk = os.statvfs(self._ballast.parent)
-        if disk.f_bavail * disk.f_frsize < 2 * self._ballast_bytes + WAL_BYTES_MAX:
-            return
-        self._pages_max = self._pages_quota
-        if self._ballast_bytes and not self._ballast.exists():
-            try:
-                with self._ballast.open("wb") as file:
-                    os.posix_fallocate(file.fileno(), 0, self._ballast_bytes)
-            except OSError:  # a file system that cannot: the queue works without
+        free = disk.f_bavail * disk.f_frsize
+        if free >= 2 * self._ballast_bytes + WAL_BYTES_MAX:
+            self._pages_max = self._pages_quota
+            self._lay_ballast(self._ballast_bytes)
+        elif free >= 4 * START_BYTES:
+            self._lay_ballast(min(START_BYTES, self._ballast_bytes))
+
+    def _lay_ballast(self, least: int, most: int = 1 << 62) -> None:
+        """Bring the ballast between two sizes."""
+        try:
+            size = self._ballast.stat().st_size if self._ballast.exists() else 0
+            if size > most:
+                os.truncate(self._ballast, most)
+            elif size < least:
+                with self._ballast.open("ab") as file:
+                    os.posix_fallocate(file.fileno(), 0, least)
+        except OSError:  # a file system that cannot: the queue works without
+            with contextlib.suppress(OSError):
                 self._ballast.unlink(missing_ok=True)
 
     def _write_remote(self, remote: Remote) -> None:

@@ -1,5 +1,6 @@
 """A disk that fails: no number comes twice, nothing acknowledged is lost, every hole is signed, sealing goes on."""
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -276,12 +277,50 @@ def test_what_the_server_lost_and_is_no_longer_here_is_named(tmp_path):
     queue.close()
 
 
+def mount_small_disk(disk: Path, size: str) -> None:
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+
+
+def fill(disk: Path, left: int = 0) -> None:
+    with (disk / "other").open("ab", buffering=0) as other, contextlib.suppress(OSError):
+        while free_bytes(disk) > left and other.write(bytes(4_096)):
+            pass
+
+
+def test_an_agent_starts_on_a_full_disk_again_and_again(tmp_path):
+    disk = tmp_path / "disk"
+    mount_small_disk(disk, "12m")
+    try:
+        for start in range(4):
+            queue = Queue(disk / "queue.db", gap_entry, 64 * MIB, reserve=500, memory=tmp_path)
+            queue.begin_boot()
+            fill(disk)
+            seq = queue.position.seq
+            for _ in range(150):
+                queue.append(data_seal(5_000))
+            assert queue.position.seq >= seq + 150
+            assert start > 1 or not queue.fault, "as long as there was some ballast left, old bodies make room"
+            fill(disk)
+            queue.close() if start % 2 else crash_there(queue, tmp_path)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def crash_there(queue: Queue, folder: Path) -> None:
+    queue._db.close()
+    for mark in folder.glob("mine-twin-*"):
+        mark.unlink()
+
+
 WRITER = """
 import sys
 from pathlib import Path
 from tests.faults.test_queue_disk import a_queue
 from tests.support.queues import data_seal
-queue = a_queue(Path(sys.argv[1]))
+queue = a_queue(Path(sys.argv[1]), 1 << 20)
 while True:
     before = bool(queue.fault)
     entry = queue.append(data_seal(3_000))
@@ -300,10 +339,7 @@ while True:
 @pytest.mark.parametrize("rounds", [6, pytest.param(100, marks=pytest.mark.long)])
 def test_killed_on_a_disk_that_is_really_full_it_never_says_two_things_under_one_number(tmp_path, rounds):
     disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mounted, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a small file system needs root")
+    mount_small_disk(disk, "3m")
     folder, said, rng, full = disk / "q", {}, random.Random(rounds), 0
     folder.mkdir()
     try:
@@ -312,9 +348,7 @@ def test_killed_on_a_disk_that_is_really_full_it_never_says_two_things_under_one
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
                 lines = [process.stdout.readline()]
                 time.sleep(rng.random() * 0.1)
-                with (disk / "other").open("wb", buffering=0) as other:
-                    while other.write(bytes(512)) if free_bytes(disk) else 0:
-                        pass
+                fill(disk)
                 time.sleep(rng.random() * 0.2)
                 os.kill(process.pid, signal.SIGKILL)
                 lines += process.stdout.read().splitlines()
@@ -322,7 +356,7 @@ def test_killed_on_a_disk_that_is_really_full_it_never_says_two_things_under_one
             for seq, statement in (line.split() for line in lines if line.count(" ") == 1):
                 if len(statement) == 560:
                     assert said.setdefault(int(seq), statement) == statement, "a fork"
-            queue = a_queue(folder)
+            queue = a_queue(folder, MIB)
             full += any(gap.reason == "reserve" for gap in queue.damage)
             rows = {number_of(row[0])[1]: row[1].hex() for row in queue._db.execute("select id, statement from batch")}
             assert all(said[seq] == rows[seq] for seq in rows.keys() & said.keys())
