@@ -41,6 +41,7 @@ class Herald:
         self._entries = entries
         self._listeners: list[OnCommit] = []
         self._heard: dict[str, int] = {}  # entries told so far, by enterprise
+        self._blind = False  # the sizes at the beginning are not known
         self._ahead: dict[str, int] = {}  # sizes said by others, not yet told
         self._grown: dict[str, int] = {}  # sizes to say to the others
         self._turn: dict[str, asyncio.Lock] = {}
@@ -55,7 +56,8 @@ class Herald:
         self._listeners.append(on_commit)
         if self._thread is None:
             loop = asyncio.get_running_loop()
-            db, self._heard = self._listen()
+            db, sizes = self._listen()
+            self._heard, self._blind = sizes or {}, sizes is None
             self._thread = threading.Thread(target=self._wait, args=(loop, db), name="listen postgres", daemon=True)
             self._thread.start()
 
@@ -91,6 +93,8 @@ class Herald:
         if not self._listeners:
             return
         async with self._turn.setdefault(enterprise, asyncio.Lock()):
+            if self._blind:  # from here on; who listens reads for himself what came before
+                self._heard.setdefault(enterprise, size if own else size - 1)
             while (heard := self._heard.get(enterprise, 0)) < size:
                 found = await self._entries(enterprise, heard, min(AT_ONCE, size - heard))
                 if not found:
@@ -153,14 +157,23 @@ class Herald:
         self._channel = f"mine_twin {row[0] if row else ''}"[:63]
         return self._channel
 
-    def _listen(self) -> tuple[Db, dict[str, int]]:
-        """Open the listening connection; return it with the size of every log from then on."""
+    def _listen(self) -> tuple[Db, dict[str, int] | None]:
+        """Open the listening connection; return it with the size of every log from then on, if all can be asked."""
         try:
             db = self._pool.connect(autocommit=True)
             db.execute(sql.SQL("listen {}").format(sql.Identifier(self._name(db))))
-            return db, postgres_read.sizes(db)
+            return db, self._sizes(db)
         except psycopg.Error as cause:
             raise UplinkError(f"cannot listen to {self._pool.name}: {cause}") from cause
+
+    def _sizes(self, db: Db) -> dict[str, int] | None:
+        try:
+            return postgres_read.sizes(db)
+        except psycopg.Error as cause:
+            if db.closed or db.broken:
+                raise
+            log.warning("heads not read, a node is away reason=%s", str(cause).strip())
+            return None
 
     def _wait(self, loop: asyncio.AbstractEventLoop, db: Db) -> None:
         while not self._closing.is_set():
@@ -174,7 +187,7 @@ class Herald:
                     db, sizes = self._listen()
                 except UplinkError:
                     continue
-                self._pass_on(loop, sizes)
+                self._pass_on(loop, sizes or {})
                 log.info("listening to other servers again")
                 break
         db.close()
@@ -185,7 +198,7 @@ class Herald:
             for note in db.notifies(timeout=max(look_at - time.monotonic(), 0.01), stop_after=1):
                 self._pass_on(loop, json.loads(note.payload))
             if time.monotonic() >= look_at:
-                self._pass_on(loop, postgres_read.sizes(db))
+                self._pass_on(loop, self._sizes(db) or {})
                 look_at = time.monotonic() + LOOK_S
 
     def _pass_on(self, loop: asyncio.AbstractEventLoop, sizes: dict[str, int]) -> None:
