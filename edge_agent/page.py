@@ -77,7 +77,7 @@ async def _state(request: web.Request) -> web.Response:
 async def _unsent(request: web.Request) -> web.Response:
     """Return unsent batches behind a row id as they would be posted, for `export-usb`; empty when there are no more."""
     store, after = request.app[AGENT].store, request.query.get("after", "")
-    if not after.lstrip("-").isdecimal() or len(after) > 19:
+    if not after.removeprefix("-").isdecimal() or len(after) > 19 or abs(int(after)) >= 1 << 63:
         raise web.HTTPBadRequest(text="after is the number of a row")
     offers = await store.call(partial(store.queue.unsent_after, int(after), store.above))
     data = b"".join(encode_envelope(offer.statement, offer.body) for offer in offers)
@@ -106,7 +106,7 @@ async def _enter(request: web.Request) -> web.Response:
 
 
 async def _static(request: web.Request) -> web.StreamResponse:
-    name = request.match_info["path"] or "index.html"
+    name = request.match_info["path"].replace("\0", "") or "index.html"
     path = (STATIC / name).resolve()
     if path.is_relative_to(STATIC.resolve()) and path.is_file() and path.suffix in TYPES:
         return web.FileResponse(path, headers={"Content-Type": TYPES[path.suffix]})

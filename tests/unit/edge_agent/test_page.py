@@ -11,7 +11,7 @@ from aiohttp import web
 from edge_agent.agent import Agent
 from edge_agent.clock import SystemClock
 from edge_agent.config import load_config
-from edge_agent.door import ATTEMPTS_MAX
+from edge_agent.door import ATTEMPTS_MAX, Door
 from edge_agent.health import point_id
 from edge_agent.identity import enroll, load_identity, voucher_from
 from edge_agent.page import make_page
@@ -78,11 +78,21 @@ def test_nothing_but_reading_is_possible(tmp_path):
             for method in ("POST", "PUT", "DELETE", "PATCH"):
                 async with session.request(method, "/api/state") as response:
                     assert response.status == 405
-            for path in ("/../agent.py", "/%2e%2e/agent.py", "/..%2f..%2fpyproject.toml", "/static/none"):
+            async with session.get("/api/unsent?after=--5") as response:
+                assert response.status == 400
+            for path in ("/a%00b", "/../agent.py", "/%2e%2e/agent.py", "/..%2f..%2fpyproject.toml", "/static/none"):
                 async with session.get(path) as response:
                     assert response.status == 404
 
     asyncio.run(main())
+
+
+def test_a_cookie_or_token_of_wild_bytes_is_a_wrong_one():
+    door = Door(PIN, 0.0)
+    session = door.enter(PIN, 0.0)
+    assert not door.is_open("\udcff")
+    assert not door.may_order(session, "\udcff")
+    assert door.may_order(session, door.token(session))
 
 
 def test_with_a_pin_nothing_is_told_before_it_and_guessing_ends(tmp_path):
