@@ -110,7 +110,7 @@ class Recorder:
             tied = len(self._tap.feed(chunk.data, chunk.time_s) if chunk.data else self._tap.settle(now_s))
             self._count(now_s - begin_s, len(chunk.data), size, tied)
             if now_s - synced_s >= SYNC_S:
-                os.fsync(fd)
+                await asyncio.to_thread(os.fsync, fd)  # a slow card takes seconds, and the line goes on talking
                 synced_s = now_s
             if now_s - told_s >= PROGRESS_S:
                 self._tell(self.progress)
