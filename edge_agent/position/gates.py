@@ -63,7 +63,8 @@ class Gates:
         if held is not None and (held.antenna.gate != here.gate or time_us - held.time_us > QUIET_US):
             done = self._settle(tag, held)
             held = None
-        if tag not in self._at and len(self._at) >= TAGS_MAX:
+        known = tag in self._at or tag in self._reading
+        if not known and len(self._at) >= TAGS_MAX and not self._made_room():
             return done
         run, other_us = 1, 0
         if held is not None:
@@ -95,12 +96,21 @@ class Gates:
 
     def _settle(self, tag: str, reading: _Reading) -> list[Passage]:
         here = reading.antenna
-        self._at[tag] = here
+        self._at.pop(tag, None)
+        self._at[tag] = here  # the longest unread first
         members = self.inside[here.counts]
         if here.inside == (tag in members):
             return []
         (members.add if here.inside else members.discard)(tag)
         return [Passage(reading.time_us, tag, here.gate, here.counts, here.inside)]
+
+    def _made_room(self) -> bool:
+        """Forget the tag outside that was not read for longest: goods carry tags too, and pass by for years."""
+        inside = set().union(*self.inside.values())
+        old = next((tag for tag in self._at if tag not in inside and tag not in self._reading), None)
+        if old is not None:
+            del self._at[old]
+        return old is not None
 
     def _antenna(self, anchor: Anchor, counts: str, zone: int) -> Antenna:
         """Return the antenna; where its roadway's zone contradicts its side, the side decides."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from drivers.link import Geodetic, Ranges, Sightings
-from edge_agent.position import Locator
+from edge_agent.position import Locator, gates
 from tests.support import walks
 from twin_wire.manifest import Anchor, Manifest
 from twin_wire.readings import Event, Method
@@ -55,6 +55,18 @@ def ranged(x: float, second: float, tag: int = 7) -> Ranges:
     now = np.full(3, BEGIN + round(second * SECOND))
     mm = np.round(np.array(at) * 1000).astype(np.int32)
     return Ranges(now, "uwb", np.full(3, tag, np.int32), np.arange(3, dtype=np.int32), mm)
+
+
+def test_tags_of_passing_goods_make_room_for_people_at_a_gate(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gates, "TAGS_MAX", 4)
+    here = locator(*GATE)
+    for n in range(10):
+        here.feed(read(0, 20.0 * n, f"coat-{n}"))
+        look(here, 20.0 * n + 5)
+    here.feed(read(0, 300.0, "E2-9"))
+    here.feed(read(1, 302.0, "E2-9"))
+    look(here, 310.0)
+    assert here.memory()["z-head"] == ["E2-9"]
 
 
 def look(here: Locator, second: float, down: tuple[str, ...] = ()) -> list[Event]:
