@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from twin_wire.manifest import digest
 from twin_wire.statement import encode_envelope
 
 START_US = 1_790_000_000_000_000
+DAMAGED_POSTS = 300
 ROW = [[1.0, 2.0, 3.0]]
 
 
@@ -91,14 +92,16 @@ def test_a_post_of_unknown_length_is_read_no_further_than_the_limit(tmp_path: Pa
     asyncio.run(run())
 
 
-def test_random_damage_never_gets_a_receipt_and_never_a_server_error(tmp_path: Path) -> None:
+def test_random_damage_never_gets_a_receipt_and_never_a_server_error(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     async def run() -> None:
         chance = random.Random(11)
         async with serving(tmp_path) as server:
             await server.enterprise("e1")
             gateway = await server.gateway("e1", "gw-1")
             good = gateway.seal_rows(START_US, [[1.0, 2.0, 3.0]] * 5)
-            for _ in range(300):
+            for _ in range(DAMAGED_POSTS):
                 bad = bytearray(good)
                 for at in chance.sample(range(len(bad)), chance.randint(1, 4)):
                     bad[at] ^= chance.randrange(1, 256)
@@ -113,6 +116,7 @@ def test_random_damage_never_gets_a_receipt_and_never_a_server_error(tmp_path: P
             assert [verdict.status for verdict in answer.verdicts] == ["receipt"]
 
     asyncio.run(run())
+    record_property("damaged posts, none acknowledged", DAMAGED_POSTS)
 
 
 def test_a_captured_batch_replayed_by_a_stranger_changes_nothing(tmp_path: Path) -> None:

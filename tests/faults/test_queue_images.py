@@ -70,7 +70,8 @@ def torn(rng: random.Random, start: dict[str, bytes], log: list[Write], cut: int
 
 
 @pytest.mark.parametrize(("images", "batches"), [(240, 60), pytest.param(6_000, 200, marks=pytest.mark.long)])
-def test_after_a_power_cut_anywhere_every_acknowledged_batch_is_there(tmp_path, images, batches):
+def test_after_a_power_cut_anywhere_every_acknowledged_batch_is_there(tmp_path, record_property, images, batches):
+    record_property("disk images after a power cut", images)
     start, log, acknowledged = recorded(tmp_path / "written", batches)
     assert any(write.name == "queue.db" and write.offset >= 0 for write in log), "checkpoints are part of it"
     rng = random.Random(images)
@@ -122,7 +123,8 @@ def check_of(sealed: dict[bytes, bytes]):
 
 
 @pytest.mark.parametrize("flips", [200, pytest.param(10_000, marks=pytest.mark.long)])
-def test_a_flipped_bit_is_told_or_harmless_and_never_sends_a_wrong_batch(tmp_path, flips):
+def test_a_flipped_bit_is_told_or_harmless_and_never_sends_a_wrong_batch(tmp_path, record_property, flips):
+    record_property("flipped bits of the queue's file", flips)
     whole = tmp_path / "whole"
     whole.mkdir()
     queue = open_queue(whole, quota_bytes=4 * MIB)

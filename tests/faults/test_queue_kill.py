@@ -48,7 +48,7 @@ def check_all_kept(folder, acknowledged: list[tuple[int, int]]) -> None:
 
 
 @pytest.mark.parametrize(("rounds", "quota_bytes"), [(8, 1 << 20), pytest.param(60, 8 << 20, marks=pytest.mark.long)])
-def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path, rounds, quota_bytes):
+def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path, record_property, rounds, quota_bytes):
     rng = random.Random(rounds)
     acknowledged: list[tuple[int, int]] = []
     for boot in range(1, rounds + 1):
@@ -62,6 +62,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path, round
     assert queue.conditions == b"%d" % int(queue.conditions)
     queue.close()
     check_all_kept(tmp_path, acknowledged)
+    record_property("kills", rounds)
 
 
 def test_a_write_interrupted_anywhere_leaves_the_queue_as_before_or_after(tmp_path):

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -125,14 +126,20 @@ def _kill_again_and_again(data: Path, kills: int) -> None:
     assert asyncio.run(_check(data, feeders)) > 20 * kills
 
 
-def test_nothing_acknowledged_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
+def test_nothing_acknowledged_is_lost_when_the_server_is_killed(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     _kill_again_and_again(tmp_path, kills=5)
+    record_property("kills", 5)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_nothing_acknowledged_is_lost_over_many_kills(tmp_path: Path) -> None:
+def test_nothing_acknowledged_is_lost_over_many_kills(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     _kill_again_and_again(tmp_path, kills=40)
+    record_property("kills", 40)
 
 
 def test_two_servers_never_share_a_data_folder(tmp_path: Path) -> None:

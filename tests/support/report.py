@@ -19,7 +19,10 @@ THREATS = sorted(ROOT.glob("tests/e2e/test_threats*.py"))
 SUITES = (  # heading, file: what else tries to break the same promises
     ("kill -9 of the queue's writer", "tests/faults/test_queue_kill.py"),
     ("kill -9 of the server under load", "tests/faults/test_server_kill.py"),
+    ("images of the queue after power cuts, flipped bits", "tests/faults/test_queue_images.py"),
+    ("a disk that fails at any write", "tests/faults/test_queue_disk.py"),
     ("torn log tails, full disks, old copies", "tests/faults/test_queue_power.py"),
+    ("two servers on one database, both killed, the database crashed", "tests/faults/test_two_servers.py"),
     ("a server's store that cannot write", "tests/faults/test_server_store.py"),
     ("hostile posts", "tests/faults/test_hostile_posts.py"),
     ("a server that lies to a gateway", "tests/faults/test_uplink.py"),

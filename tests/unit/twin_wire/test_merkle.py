@@ -1,5 +1,6 @@
 """The tree grows, proves and refuses as RFC 9162 says."""
 
+from collections.abc import Callable
 from hashlib import sha256
 
 import pytest
@@ -90,7 +91,7 @@ def test_proofs_equal_the_obvious_ones_and_verify() -> None:
             assert root_from_consistency(size1, size, proof, LOG.roots[size1]) == LOG.roots[size]
 
 
-def test_every_damaged_inclusion_proof_is_refused() -> None:
+def test_every_damaged_inclusion_proof_is_refused(record_property: Callable[[str, object], None]) -> None:
     count = 0
     for size in SIZES:
         for index in range(size):
@@ -99,9 +100,10 @@ def test_every_damaged_inclusion_proof_is_refused() -> None:
                 with pytest.raises(ProofError):
                     verify_inclusion(*case[1:])
     assert count > 5000
+    record_property("damaged inclusion proofs, none accepted", count)
 
 
-def test_every_damaged_consistency_proof_is_refused() -> None:
+def test_every_damaged_consistency_proof_is_refused(record_property: Callable[[str, object], None]) -> None:
     count = 0
     for size2 in SIZES:
         for size1 in range(1, size2 + 1):
@@ -110,6 +112,7 @@ def test_every_damaged_consistency_proof_is_refused() -> None:
                 with pytest.raises(ProofError):
                     verify_consistency(*case[1:])
     assert count > 5000
+    record_property("damaged consistency proofs, none accepted", count)
 
 
 def test_size_zero_and_roots_of_other_lengths_prove_nothing() -> None:
