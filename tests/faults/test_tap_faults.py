@@ -89,8 +89,8 @@ def mutate(mutations: int, first_seed: int) -> None:
     assert given > said / 20
 
 
-def test_a_hundred_thousand_random_mutations_give_nobody_a_wrong_value() -> None:
-    mutate(100_000, 1)
+def test_twenty_thousand_random_mutations_give_nobody_a_wrong_value() -> None:
+    mutate(20_000, 1)  # a million of them are long
 
 
 @pytest.mark.long
