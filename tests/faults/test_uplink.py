@@ -12,6 +12,7 @@ from buffering.room import number_of, row_id
 from tests.support.edge import Edge, Relay, enroll_folder, relaying
 from tests.support.server import Server, serving
 from twin_server.context import LEDGER, STORE, WATCHED
+from twin_server.verify import verify
 from twin_wire.exchange import Answer, Verdict
 from twin_wire.readings import Event
 from twin_wire.statement import read
@@ -222,6 +223,44 @@ def test_a_server_restored_from_a_backup_is_filled_again(tmp_path):
             assert await head_of(server) == 11, "what the backup lacked was sent again"
             assert edge.store.queue.remote.history_id != old_history
             await edge.store.close()
+
+    asyncio.run(main())
+
+
+def test_what_the_server_lost_and_the_gateway_no_longer_keeps_is_named_in_the_log(tmp_path):
+    async def main() -> None:
+        async with serving(tmp_path / "data") as server:
+            await server.enterprise("north")
+            enroll_folder(tmp_path / "gw", await server.voucher("north", "gw-1"))
+            edge = Edge(tmp_path / "gw", server.url)
+            await edge.seal_manifest()
+            await edge.seal(4)
+            async with edge.sending():
+                await edge.sent()
+            shutil.copytree(tmp_path / "data", tmp_path / "backup")
+            await edge.seal(5)
+            async with edge.sending():
+                await edge.sent()
+            await edge.store.retain(-1_000_000)  # everything but the newest is safe, and old
+            await edge.store.close()
+        shutil.rmtree(tmp_path / "data")
+        shutil.copytree(tmp_path / "backup", tmp_path / "data")
+        async with serving(tmp_path / "data") as server:
+            await server.app[LEDGER].declare_restored("north")
+            edge = Edge(tmp_path / "gw", server.url)
+            async with edge.sending():
+                await edge.until(lambda: "server_restored" in edge.rules)
+                await edge.sent()
+            told = next(e for e in edge.events if e.rule == "server_restored")
+            assert told.numbers["gone"] == 5
+            assert told.numbers["lost"] == 4
+            await edge.seal(1)
+            async with edge.sending():
+                await edge.sent()
+            assert edge.rules.count("server_restored") == 1, "said once"
+            await edge.store.close()
+        (report,) = await verify(str(tmp_path / "data"), "north", "", "", True, lambda *_: None)
+        assert report.faults == [], "the hole has a signed reason"
 
     asyncio.run(main())
 
