@@ -11,6 +11,7 @@ import pytest
 from buffering.room import number_of, row_id
 from tests.support.edge import Edge, Relay, enroll_folder, relaying
 from tests.support.server import Server, serving
+from tests.support.vfs import IOERR_WRITE, Layer, failing
 from twin_server.context import LEDGER, STORE, WATCHED
 from twin_server.verify import verify
 from twin_wire.exchange import Answer, Verdict
@@ -261,6 +262,47 @@ def test_what_the_server_lost_and_the_gateway_no_longer_keeps_is_named_in_the_lo
             await edge.store.close()
         (report,) = await verify(str(tmp_path / "data"), "north", "", "", True, lambda *_: None)
         assert report.faults == [], "the hole has a signed reason"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("heals", [False, True])
+def test_what_was_sent_from_memory_on_a_bad_disk_never_contradicts_what_comes_after(tmp_path, heals):
+    async def main() -> None:
+        layer = Layer(records=False)
+        async with serving(tmp_path / "data") as server:
+            await server.enterprise("north")
+            enroll_folder(tmp_path / "gw", await server.voucher("north", "gw-1"))
+            with layer.installed():
+                edge = Edge(tmp_path / "gw", server.url)
+                await edge.seal_manifest()
+                await edge.seal(3)
+                layer.fail = failing(layer.count + 11, IOERR_WRITE, True)  # a commit that fails and is on disk
+                await edge.seal(4)
+                assert edge.store.fault
+                async with edge.sending():
+                    await edge.sent()
+                assert edge.store.queue.held == 5, "the record of what was left out, and the batches"
+                if heals:
+                    layer.fail = lambda *_: None
+                    edge.store.queue._spill.hasten()
+                    await edge.seal(1)
+                    assert not edge.store.fault
+                shutil.copytree(tmp_path / "gw/state", tmp_path / "cut")
+                edge.store.queue._db.close()
+                edge.store.state.close()
+            shutil.rmtree(tmp_path / "gw/state")
+            (tmp_path / "cut").rename(tmp_path / "gw/state")
+            edge = Edge(tmp_path / "gw", server.url)
+            assert await edge.store.record_damage() == (0 if heals else 1)
+            await edge.seal(3)
+            async with edge.sending():
+                await edge.sent()
+            assert "rollback" not in edge.rules
+            assert edge.uplink.refused == 0, "no statement contradicts another"
+            await edge.store.close()
+        (report,) = await verify(str(tmp_path / "data"), "north", "", "", True, lambda *_: None)
+        assert report.faults == []
 
     asyncio.run(main())
 
