@@ -22,6 +22,7 @@ from tests.support.scenes import (
     entries,
     hasten,
     rss_mb,
+    stretched,
     wired,
 )
 from tests.support.server import Server, serving
@@ -63,8 +64,8 @@ def test_06_link_flap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_pr
 
     asyncio.run(run())
     assert checked(tmp_path / "data").faults == []
-    assert p99(alarm_s) <= 2.0
-    assert p99(back_s) <= 1.0
+    assert p99(alarm_s) <= stretched(2.0)
+    assert p99(back_s) <= stretched(1.0)
     record_property("flaps", flaps)
     record_property("reconnect p99 s (pauses 0.02 to 0.1 s instead of 1 to 20 s)", round(p99(back_s), 3))
     record_property("alarm p99 s after the link is up", round(p99(alarm_s), 3))
@@ -114,8 +115,8 @@ def test_07_seven_days_offline(
             record_property("live age during the drain, worst s", round(max(age_s), 3))
             record_property("drained at batches/s", round(batches / drain_s))
             record_property("memory of gateway and server together, + MB", round(rss_mb() - before_mb, 1))
-            assert alarm_s <= 2.0
-            assert max(age_s) <= 5.0
+            assert alarm_s <= stretched(2.0)
+            assert max(age_s) <= stretched(5.0)
             assert rss_mb() - before_mb < 120
 
     asyncio.run(run())
@@ -262,7 +263,7 @@ def test_22_all_at_once(tmp_path: Path, record_property: Record, count: int) -> 
             before_mb, begin_s = rss_mb(), time.monotonic()
             await asyncio.gather(*(one(gateway, server, begin_s, session) for gateway in gateways))
             took_s = time.monotonic() - begin_s
-            assert took_s <= 60
+            assert took_s <= stretched(60)
             logged = [entry.statement for entry in await entries(server)]
             assert len(logged) == len(set(logged))
             assert {raw for gateway in gateways for raw in gateway.sealed} <= set(logged)

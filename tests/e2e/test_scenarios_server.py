@@ -29,6 +29,7 @@ from tests.support.scenes import (
     hasten,
     peak_mb,
     rss_mb,
+    stretched,
     wired,
 )
 from tests.support.server import Server, serving
@@ -208,7 +209,7 @@ def test_16_primary_killed(tmp_path: Path, postgres_server: Postgres, record_pro
     record_property("kills", kills)
     record_property("acknowledged, all of them in the one log", receipts())
     record_property("the other server goes on after, worst s", round(max(over_s), 2))
-    assert max(over_s) <= 5.0
+    assert max(over_s) <= stretched(5.0)
 
 
 @scenario(17, "two servers both accept (split brain), then heal", "union, no contradiction; two heads are an alarm")
@@ -321,7 +322,7 @@ def test_21_poison(tmp_path: Path, record_property: Record) -> None:
             record_property("poisons", len(poison))
             record_property("slowest answer s", round(slowest_s, 3))
             record_property("memory at the peak, + MB", round(peak_mb() - before_mb, 1))
-            assert slowest_s < 1.0
+            assert slowest_s < stretched(1.0)
             assert peak_mb() - before_mb < 50
 
     asyncio.run(run())

@@ -1,6 +1,7 @@
 """The evidence report as a page: one table for scenarios, one for acts, one for the suites beside them, the limits."""
 
 import html
+import os
 import platform
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -99,6 +100,8 @@ def facts(run: Run) -> list[str]:
         f"Begun {run.began:%Y-%m-%d %H:%M} UTC on {platform.machine()}, Python {platform.python_version()}.",
         f"Sources: commit {_git('rev-parse', '--short=12', 'HEAD') or 'unknown'}"
         + (", with changes that are not committed." if _git("status", "--porcelain", "-uno") else "."),
+        f"Cores: {os.cpu_count()}; processes at work at the end: {os.getloadavg()[0]:.1f}. Limits in seconds are "
+        "those of an idle machine; where more processes than cores were at work they were stretched by that ratio.",
     ]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,11 @@ async def ask(server: Server, path: str, headers: dict[str, str]) -> Any:
     async with server.session.get(f"{server.url}/api/v1/enterprises/{ENTERPRISE}{path}", headers=headers) as answer:
         assert answer.status == 200, await answer.text()
         return await answer.json()
+
+
+def stretched(limit_s: float) -> float:
+    """Return a limit of an idle machine for this one: longer where more processes than cores are at work."""
+    return limit_s * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def rss_mb() -> float:
