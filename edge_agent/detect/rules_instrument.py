@@ -7,11 +7,10 @@ import numpy as np
 from edge_agent.detect import symptoms as sy
 from edge_agent.detect.rules import CALIBRATION_S, Finding, Scene, which
 
-PULLED_DOWN = ("CH4", "CO", "NO2", "H2S", "level", "flow")
 DISAGREE_S, QUIET_S = 420.0, 420.0
 TOGETHER_S = 4.0
 HAZARD_NEAR_S = 1500.0
-DANGER_UP = ("CH4", "CO", "NO2", "H2S", "level", "head", "flow", "turbidity", "displacement", "tilt")
+DANGER_UP = ("CH4", "CO", "NO2", "H2S", "level", "flow")
 
 
 def replays(s: Scene) -> Iterator[Finding]:
@@ -70,7 +69,7 @@ def steps(s: Scene) -> Iterator[Finding]:
         twin = _swapped(s, int(c), place)
         if twin >= 0:
             yield s.find(c, "tamper", "swap", held, 0.9, (twin,))
-        elif down and s.places.channels[c].quantity in PULLED_DOWN:
+        elif down and s.places.channels[c].quantity in DANGER_UP:
             if s.h[c, sy.NOTHING] > 0 and not s.table[c, sy.T90_S] > 0:
                 continue  # zero air looks like this too: `zero` waits
             yield s.find(c, "tamper", "step_down", held, 0.8)

@@ -126,8 +126,8 @@ def _level(row: Array, model: Array, since: Array, v: float, now: float) -> None
     _hold(since, LOW, f8 < model[LOW0] - margin, now)
     _hold(since, FAR, f8 > model[HIGH0] + 3.0 * margin or f8 < model[LOW0] - 3.0 * margin, now)
     change = row[F60] - row[F1200]
-    _hold(since, RISING, change > 1.5 * model[RISE0] + 0.2 * margin, now)
-    _hold(since, FALLING, change < -1.5 * model[FALL0] - 0.2 * margin, now)
+    _hold(since, RISING, change > 1.5 * model[RISE0] + 0.1 * margin + 2.0 * model[STEP], now)
+    _hold(since, FALLING, change < -1.5 * model[FALL0] - 0.1 * margin - 2.0 * model[STEP], now)
     if row[BUSY_S] == 0.0 or v > 0.3 * model[HIGH0]:
         row[BUSY_S] = now
     _hold(since, IDLE, model[IDLE0_S] > 0.0 and now - row[BUSY_S] > 1.5 * model[IDLE0_S] + 300.0, now)
@@ -154,7 +154,9 @@ def observe(now: float, dt: float, x: Array, driver: Array, state: Array, since:
         else:
             gap, d, shift = now - row[SEEN_S], driver[c], 0.0
             if d >= 0 and state[d, SEEN_S] > 0.0 and since[d, FAR] == 0.0 and now - state[d, SEEN_S] < 300.0:
-                shift = model[c, SHARE] * (state[d, F60] - model[c, DRIVER0])
+                level = max(state[d, F60], model[d, LOW0] - model[d, MARGIN])  # no broken barometer moves a dam
+                level = min(level, model[d, HIGH0] + model[d, MARGIN])
+                shift = model[c, SHARE] * (level - model[c, DRIVER0])
             row[MISSED] -= share * row[MISSED]
             if row[SEEN_S] == 0.0 or gap > max(600.0, 10.0 * model[c, PACE_S]):
                 _begin(row, v, v - shift, now, model[c, NOISE0])
