@@ -1,11 +1,15 @@
 """What a store promises that several processes share: one order of entries, and news of what the others commit."""
 
 import asyncio
+import json
 from hashlib import sha256
 from pathlib import Path
 
+import aiohttp
+
 from tests.support.desk import desk
 from tests.support.postgres import Postgres
+from tests.support.server import serving
 from twin_server import proofs
 from twin_server.app import wall_clock
 from twin_server.store import Transaction, open_store
@@ -79,6 +83,33 @@ def test_two_servers_answer_with_one_log(postgres_server: Postgres, tmp_path: Pa
     asyncio.run(run())
     [report] = asyncio.run(verify(url, "e1", "", "", bodies=True, progress=lambda *_: None))
     assert report.faults == []
+
+
+def test_a_picture_on_one_server_shows_what_another_received(postgres_server: Postgres, tmp_path: Path) -> None:
+    url = postgres_server.schema()
+
+    async def run() -> None:
+        async with serving(tmp_path, store=url) as one, serving(tmp_path, store=url) as two:
+            await one.enterprise("e1")
+            headers = await one.token("enterprise", "e1")
+            gateway = await one.gateway("e1", "gw-1")
+            live = two.url.replace("http", "ws", 1) + "/api/v1/enterprises/e1/live"
+            async with two.session.ws_connect(live, headers=headers) as socket, asyncio.timeout(20):
+                size, seen, frames = 0, -1, 0
+                while seen < size or not size or not frames:
+                    message = await socket.receive()
+                    if message.type is aiohttp.WSMsgType.BINARY:
+                        frames += 1
+                        continue
+                    told = json.loads(message.data)
+                    seen = told.get("tree_size", seen)
+                    if told["type"] == "tick" and not size:  # it is up: now something happens elsewhere
+                        rows = [[1.0, 2.0, 3.0]]
+                        size = (await gateway.post(one.session, one.url, [gateway.seal_rows(START_US, rows)])).size
+                        frames = 0
+                assert seen >= size > 3
+
+    asyncio.run(run())
 
 
 def test_a_text_the_database_cannot_hold_stops_nobody(postgres_server: Postgres) -> None:
