@@ -25,6 +25,7 @@ from twin_wire.errors import StoreError
 
 READONLY = 8
 MIB = 1 << 20
+LONG = [pytest.mark.long, pytest.mark.timeout(3_600)]
 
 
 def a_queue(folder: Path, quota_bytes: int = 8 * MIB) -> Queue:
@@ -95,7 +96,7 @@ def full_queue(tmp_path_factory) -> tuple[Path, Server]:
     ("code", "happens"), [(IOERR_WRITE, False), (IOERR_WRITE, True), (FULL, False), (READONLY, False)]
 )
 @pytest.mark.parametrize("sends", [False, True])
-@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=LONG)])
 def test_at_every_write_that_fails_nothing_is_lost_and_no_number_comes_twice(
     tmp_path, full_queue, code, happens, sends, stride
 ):
@@ -336,7 +337,7 @@ while True:
 """
 
 
-@pytest.mark.parametrize("rounds", [6, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [6, pytest.param(100, marks=LONG)])
 def test_killed_on_a_disk_that_is_really_full_it_never_says_two_things_under_one_number(tmp_path, rounds):
     disk = tmp_path / "disk"
     mount_small_disk(disk, "3m")

@@ -14,6 +14,7 @@ from tests.support.vfs import Layer, Write, apply, lay
 from twin_wire.errors import StoreError
 
 MIB = 1 << 20
+LONG = [pytest.mark.long, pytest.mark.timeout(3_600)]
 SIZES = (200, 900, 3_000, 9_000)
 
 
@@ -69,7 +70,7 @@ def torn(rng: random.Random, start: dict[str, bytes], log: list[Write], cut: int
     return files
 
 
-@pytest.mark.parametrize(("images", "batches"), [(240, 60), pytest.param(6_000, 200, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("images", "batches"), [(240, 60), pytest.param(6_000, 80, marks=LONG)])
 def test_after_a_power_cut_anywhere_every_acknowledged_batch_is_there(tmp_path, record_property, images, batches):
     record_property("disk images after a power cut", images)
     start, log, acknowledged = recorded(tmp_path / "written", batches)
@@ -122,7 +123,7 @@ def check_of(sealed: dict[bytes, bytes]):
     return check
 
 
-@pytest.mark.parametrize("flips", [200, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("flips", [200, pytest.param(10_000, marks=LONG)])
 def test_a_flipped_bit_is_told_or_harmless_and_never_sends_a_wrong_batch(tmp_path, record_property, flips):
     record_property("flipped bits of the queue's file", flips)
     whole = tmp_path / "whole"
