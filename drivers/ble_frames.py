@@ -12,7 +12,7 @@ from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 EVENT = 0x04
-COMMAND_COMPLETE, COMMAND_STATUS, HARDWARE_ERROR, LE_META = 0x0E, 0x0F, 0x10, 0x3E
+COMMAND_COMPLETE, COMMAND_STATUS, LE_META = 0x0E, 0x0F, 0x3E
 ADVERTISING_REPORT = 0x02
 OTHER_EVENTS = range(0x01, 0x5A)  # event codes of the specification: only used to step over whole packets
 RESUME_EVENTS = (COMMAND_COMPLETE, COMMAND_STATUS, LE_META)  # what may come first after noise

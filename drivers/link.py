@@ -12,8 +12,6 @@ from drivers.profile import Profile
 from twin_wire.errors import ConfigError, LinkError
 from twin_wire.readings import Block, Event, Times
 
-POINTS_PER_DEVICE_MAX = 4096
-
 
 class Clock(Protocol):
     """The two clocks a driver needs, injected so that a test or a replay owns the time."""

@@ -37,7 +37,6 @@ class SerialListener:
     def __init__(self, options: SerialOptions, clock: Clock, quiet: bool = False) -> None:
         self.char_s = char_time_s(options.baud, options.parity, options.stop_bits)
         self.gap_s = silence_s(options.baud, self.char_s)
-        self.low_latency = False  # whether the adapter took the setting
         self._options = options
         self._quiet = quiet
         self._inbox = Inbox(clock)
@@ -60,10 +59,8 @@ class SerialListener:
             return
         port = self._open_port()
         # An FTDI adapter collects for 16 ms without it; a pseudo-terminal or other adapter refuses, and works as well.
-        self.low_latency = False
         with contextlib.suppress(OSError, ValueError):
             port.set_low_latency_mode(True)
-            self.low_latency = True
         self._inbox.clear()
         self._port, self._fd = port, port.fileno()
         asyncio.get_running_loop().add_reader(self._fd, self._readable)

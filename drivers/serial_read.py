@@ -24,7 +24,6 @@ class ReadOnlyPort:
 
     def __init__(self, path: str, baud: int, parity: str, stop_bits: int, release_rts: bool) -> None:
         """Open and set the port, for this process alone; OSError, termios.error or ValueError."""
-        self.low_latency = False
         self._fd = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # before anything that another user would feel

@@ -1,7 +1,6 @@
 """The queue and the state documents behind one writer thread, so that a slow card never holds up the event loop."""
 
 import asyncio
-import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -169,9 +168,3 @@ def write_document(state: TinyDB, name: str, document: dict[str, Any]) -> None:
     """Store `document` under `name` in place of the old one."""
     table = state.table("agent", cache_size=0)
     table.upsert({"name": name, "document": document}, lambda row: row.get("name") == name)
-
-
-def conditions_of(data: bytes) -> dict[str, Any]:
-    """Return the active conditions as they were stored with the last batch."""
-    found = json.loads(data) if data else {}
-    return found if isinstance(found, dict) else {}
