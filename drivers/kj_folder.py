@@ -245,19 +245,19 @@ class Folder:
         for file in fresh:
             self._taken.setdefault(file.digest, file.name.text)
             self._names[file.name.text] = file.digest
-        if len(self._taken) > TAKEN_MAX:
+        if max(len(self._taken), len(self._names)) > TAKEN_MAX:
             self._rewrite()
 
     def _rewrite(self) -> None:
         """Forget the oldest half, but nothing that still lies in the folder."""
         assert self._taken is not None
-        surplus = len(self._taken) - TAKEN_MAX // 2
+        surplus = max(0, len(self._taken) - TAKEN_MAX // 2)
         old = [(digest, name) for digest, name in list(self._taken.items())[:surplus]]
         for digest, name in old:
             if not (self.inbox / name).exists():
                 del self._taken[digest]
-                if self._names.get(name) == digest:
-                    del self._names[name]
+        kept = set(self._taken.values())  # one content may have had many names
+        self._names = {n: d for n, d in self._names.items() if n in kept or (self.inbox / n).exists()}
         fresh = self._journal.with_suffix(".new")
         with fresh.open("w", encoding="ascii") as journal:
             journal.writelines(f"{digest} {name}\n" for digest, name in self._taken.items())

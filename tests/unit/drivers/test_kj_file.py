@@ -1,6 +1,7 @@
 """The folder of a KJ host: what is taken, once, and where it goes; the link and its sources."""
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from drivers import (
     Sightings,
     Source,
     check_options,
+    kj_folder,
     load_profile,
     open_link,
 )
@@ -130,6 +132,27 @@ def test_a_name_in_another_character_set_is_told_in_words_that_can_be_shown(tmp_
         source = one.sources[0]
         assert source.fault is not None
         str(source.fault).encode()
+
+    asyncio.run(main())
+
+
+def test_one_content_under_ever_new_names_is_not_remembered_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kj_folder, "TAKEN_MAX", 8)
+    clock = HandClock()
+
+    async def main() -> None:
+        one = await rig(tmp_path, clock, done=str(tmp_path / "done"))
+        content = text(clock.now_s, reading(CH4, "0.42", clock.now_s))
+        for n in range(40):
+            drop(one.inbox, name("CDSS", clock.now_s - 900 + n), content)
+            with contextlib.suppress(LinkError):  # nothing new comes for long
+                await one.read()
+            clock.now_s += SETTLE_S
+        await one.link.close()
+        journal = (tmp_path / "inbox.memory" / "taken.txt").read_text("ascii").splitlines()
+        assert len(journal) <= 10
 
     asyncio.run(main())
 
