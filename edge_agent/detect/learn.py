@@ -202,7 +202,7 @@ def _drive(model: Model, f60: Array, low: Array, high: Array) -> None:
     moved = f60[lag:] - f60[:-lag]
     original = f60.copy()
     for c, channel in enumerate(channels):
-        if channel.quantity not in WATER | GROUND:
+        if channel.quantity not in GROUND | {"head", "pore_pressure"}:
             continue
         best, share = GO_ALONG, 0.0
         for d in drivers:

@@ -83,7 +83,9 @@ def gas(s: Scene) -> Iterator[Finding]:
         if s.masked[c] or s.h[c, sy.SILENT] or _blasted(s, int(c)):
             continue
         near = [o for o in s.supporters(c) if o != c]
+        tested = s.active.get((c, "benign"))
         testing = s.now - s.zero_s[c] < CALIBRATION_S or s.marked[c]
+        testing |= tested is not None and tested.rule == "calibration" and s.now - tested.time_s < CALIBRATION_S
         own = s.stepped[c] or s.e.replayed[c] or s.h[c, sy.SPIKY] or s.h[c, sy.NOISY] > 60
         own = own or any((c, kind) in s.active for kind in ("fault", "tamper"))
         if _breathing(s, c):
@@ -104,7 +106,8 @@ def _plateau(s: Scene, c: int) -> bool:
     """Return whether a head went at once to a flat level far from all it ever saw, as in a cup of test gas."""
     f8, f60, usual = s.e.state[c, sy.F8], s.e.state[c, sy.F60], s.table[c, sy.MIDDLE]
     flat = 0.03 + math.exp(-s.h[c, sy.FAR] / 60.0)
-    return bool(0.0 < s.h[c, sy.FAR] < 420.0 and abs(f8 - f60) < flat * abs(f8 - usual) and _watched(s, c))
+    at_once = s.h[c, sy.HIGH] - s.h[c, sy.FAR] < 60.0
+    return bool(at_once and 0.0 < s.h[c, sy.FAR] < 420.0 and abs(f8 - f60) < flat * abs(f8 - usual) and _watched(s, c))
 
 
 def _watched(s: Scene, c: int) -> bool:

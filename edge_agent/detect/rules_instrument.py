@@ -40,7 +40,7 @@ def textures(s: Scene) -> Iterator[Finding]:
         if not s.air_fails[c]:
             yield s.find(c, "fault", "noisy", s.h[c, sy.NOISY], 0.85)
     told = (s.e.up > 0) | (s.e.down > 0)
-    for c in which((s.h[:, sy.FLAT] > 0) & calm):
+    for c in which((s.h[:, sy.FLAT] > 0) & calm & (s.now - s.zero_s > CALIBRATION_S)):
         if s.decisive[c] or (told[c] and max(s.e.up[c], s.e.down[c]) > 60):
             pulled = p.gas[c] and s.h[c, sy.NOTHING] + s.h[c, sy.LOW] > 0
             yield s.find(
@@ -62,8 +62,11 @@ def steps(s: Scene) -> Iterator[Finding]:
             continue
         down = s.h[c, sy.STEP_DOWN] > 0
         held = s.h[c, sy.STEP_DOWN] if down else s.h[c, sy.STEP_UP]
-        if s.blasted[c]:
+        if s.blasted[c] or (p.air[c] and s.air_fails[p.fan].any()):
             continue
+        slow = 10.0 ** (-s.table[c, sy.PACE_S] / max(s.table[c, sy.T90_S], 1e-9)) > 0.45
+        if p.gas[c] and not down and not slow and s.supporters(c):
+            continue  # rows so far apart that gas itself may leap
         if held > 300.0:
             continue
         twin = _swapped(s, int(c), place)
