@@ -28,8 +28,8 @@ def raw_of(signal: Signal, value: float, exponent: int = 0, factor: Fraction = F
             return settled - signal.offset
         steps = Fraction(signal.multiplier, signal.divisor) * Fraction(10) ** exponent * factor
         if signal.type in FLOATS:
-            return float(Fraction(settled) / steps - signal.offset)
-        raw = round(Fraction(repr(value)) / steps)
+            return float(Fraction(settled) / steps - signal.offset) if steps else 0.0
+        raw = round(Fraction(repr(value)) / steps) if steps else 0  # a device whose factor is 0 shows nothing else
     else:
         scaled = Decimal(repr(value)).scaleb(signal.decimals) * signal.divisor / signal.multiplier
         raw = int(scaled.to_integral_value(ROUND_HALF_EVEN))

@@ -129,7 +129,7 @@ class Registers:
             return True
         low, high = bounds(signal)
         steps = Fraction(signal.multiplier, signal.divisor) * Fraction(10) ** exponent * self._factor(signal)
-        return low <= Fraction(repr(value)) / steps - signal.offset <= high
+        return not steps or low <= Fraction(repr(value)) / steps - signal.offset <= high
 
     def _tell(self, name: str) -> None:
         """Set a status word so that it is good about every value there is, and bad where only it can say so."""

@@ -15,7 +15,7 @@ from edge_agent.mapping import new_gateway
 from edge_agent.page import STATIC
 from hardware_sim.demo_parts import free_port
 from tests.support.browser import launch
-from tests.support.commissioning import METHANE, changes, instruments, running, server
+from tests.support.commissioning import METHANE, changes, instruments, listening, running, server
 from tests.support.pages import add_person, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -155,7 +155,7 @@ def test_an_installer_with_a_phone_gets_from_an_unknown_bus_to_a_certificate(tmp
             voucher = await desk.voucher("north", "gw-1")
             await asyncio.to_thread(subprocess.run, [sys.executable, *words, voucher], check=True, capture_output=True)
             async with running(folder):
-                await asyncio.sleep(2)
+                await listening(address)
                 await asyncio.to_thread(work, f"http://{address}", bus)
             await add_person(desk, "inspector", "regulator", "north")
             await asyncio.to_thread(regulator, desk.url)

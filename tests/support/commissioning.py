@@ -80,6 +80,19 @@ async def running(folder: Path) -> AsyncIterator[None]:
         assert await process.wait() == 0, (folder / "log").read_text()
 
 
+async def listening(address: str, within_s: float = 60.0) -> None:
+    """Wait until somebody answers at host:port."""
+    host, _, port = address.rpartition(":")
+    async with asyncio.timeout(within_s):
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.close()
+                await writer.wait_closed()
+                return
+            await asyncio.sleep(0.1)
+
+
 async def changes(desk: Server, kind: str) -> list[dict[str, Any]]:
     headers = await desk.token("regulator", "north")
     async with desk.session.get(f"{desk.url}/api/v1/enterprises/north/changes", headers=headers) as response:
