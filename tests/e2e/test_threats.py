@@ -59,7 +59,7 @@ def test_edited_reading(tmp_path: Path) -> None:
     assert ("altered", 6) in kinds_after(tmp_path, harm)
 
 
-@act(2, "the server deletes a reading, or a whole entry", f"{CAUGHT}: named, but not undone; the mirror holds it")
+@act(2, "the server deletes a reading, or a whole entry", f"{CAUGHT}: named, not undone")
 def test_deleted_reading(tmp_path: Path) -> None:
     def harm(db: sqlite3.Connection) -> None:
         db.execute("delete from body where digest = (select digest from entry where idx = 5)")

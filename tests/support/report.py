@@ -30,6 +30,7 @@ SUITES = (  # heading, file: what else tries to break the same promises
     ("damaged bytes into every decoder of evidence", "tests/fuzz/test_evidence_decoders.py"),
     ("every act against a log, a folder, a bundle", "tests/unit/twin_server/test_verify.py"),
     ("the stand-alone verifier", "tests/interop/test_stand_alone_verifier.py"),
+    ("a witness, the log's side of it, the verifier's", "tests/unit/twin_server/test_witness.py"),
     ("peers we did not write read our bytes", "tests/interop/test_evidence_peers.py"),
     ("foreign credentials on every route", "tests/e2e/test_no_leak.py"),
 )
