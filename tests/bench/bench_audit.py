@@ -1,4 +1,4 @@
-"""A month of one gateway audited by the browser's own verifier, against one hash pass over the same entries in Python."""
+"""A month of one gateway audited by the browser's own verifier, against one hash pass over its entries in Python."""
 
 import asyncio
 import gzip
@@ -78,7 +78,7 @@ def _in_browser(files: dict[str, bytes], runs: int) -> list[dict[str, Any]]:
 
 
 def run() -> list[Row]:
-    """Return the audit's time, statements and tree with the keys, gaps and times of receipt; bodies of data left out."""
+    """Return the time of an audit of statements, tree, keys, gaps and times of receipt; no bodies of data."""
     files = month()
     bundles = [data for path, data in files.items() if path.startswith("tile/entries/")]
     begun = time.perf_counter()
