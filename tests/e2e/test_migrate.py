@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.postgres import Postgres
 
 
@@ -28,6 +30,7 @@ def test_a_store_is_migrated_once_and_then_used(postgres_server: Postgres, tmp_p
 
 
 def test_what_cannot_be_migrated_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
     assert "makes its own tables" in _run("migrate", f"sqlite:{tmp_path}", code=2)
     assert "cannot make the tables" in _run("migrate", f"postgresql:///x?host={tmp_path}", code=2)
     assert not list(tmp_path.iterdir())
