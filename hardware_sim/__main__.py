@@ -16,8 +16,7 @@ from hardware_sim.capture import Device, load_capture, play
 from hardware_sim.control import serve
 from hardware_sim.kj_site import arguments as kj_arguments
 from hardware_sim.kj_site import serve as kj_serve
-from hardware_sim.score import arguments as score_arguments
-from hardware_sim.score import run as score_run
+from hardware_sim.score import add_score
 from hardware_sim.served import Served
 from hardware_sim.simulator import Options, Simulator
 from hardware_sim.site import Site, SiteOptions, build_site, write_site
@@ -207,9 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     told = commands.add_parser("episodes", help="labelled episodes as arrays for edge-agent backtest")
     _add_episode_arguments(told)
     told.set_defaults(command=episodes_command)
-    scored = commands.add_parser("score", help="what the lines of edge-agent backtest are worth against truth.csv")
-    score_arguments(scored)
-    scored.set_defaults(command=score_run)
+    add_score(commands)
     served = commands.add_parser("serve-config", help="serve the devices of any gateway.toml, with values that move")
     served.add_argument("config", type=Path, help="gateway.toml")
     served.add_argument("--dir", type=Path, required=True, help="folder for the ports and served.json")

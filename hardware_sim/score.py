@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from twin_wire.errors import ConfigError
 
@@ -194,11 +194,13 @@ def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the two files."""
+def add_score(commands: Any) -> None:
+    """Add the command to the table of a parser's commands."""
+    parser = commands.add_parser("score", help="what the lines of edge-agent backtest are worth against truth.csv")
     parser.add_argument("truth", type=Path, help="truth.csv of the episodes' folder")
     parser.add_argument("alarms", type=Path, help="what edge-agent backtest wrote")
     parser.add_argument("--each", action="store_true", help="a line for each event, and each false alarm")
+    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> int:

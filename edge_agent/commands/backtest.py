@@ -26,6 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows-per-call", default="0", metavar="N", help="rows a call, or random (changes nothing)")
     parser.add_argument("--seed", type=int, default=0, help="seed of --rows-per-call random")
     parser.add_argument("--limits", action="store_true", help="tell alarms of limits too, as kind limit")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write an HTML page with a plot per verdict")
     parser.add_argument("--chinese", action="store_true", help="sentences in Chinese")
     parser.add_argument("--workers", type=int, default=0, help="processes (default: as many as cores)")
 
@@ -43,6 +44,10 @@ def run(given: argparse.Namespace) -> int:
 
     model, lines = backtest.run(given.folder, plan, tell, given.workers or os.cpu_count() or 1)
     backtest.write_lines(given.out, lines)
+    if given.report:
+        from edge_agent.backtest_report import write_report
+
+        say(f"wrote {write_report(given.folder, given.report, model, lines)}")
     counts = {kind: sum(line.kind == kind for line in lines) for kind in ("hazard", "fault", "tamper", "benign")}
     told = ", ".join(f"{number} {kind}" for kind, number in counts.items())
     say(f"wrote {given.out}: {told}; model {model.version}, {len(model.site.channels)} channels")

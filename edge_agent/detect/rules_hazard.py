@@ -23,9 +23,9 @@ def air(s: Scene) -> Iterator[Finding]:
     """The air slows: far below usual, or somewhat while its fan does too."""
     p = s.places
     for c in which(p.air & (s.h[:, sy.LOW] > 0) & (s.table[:, sy.WIND] > 0)):
-        if s.ill[c] or s.masked[c]:
-            continue
         fan = which(p.fan & ((s.h[:, sy.OFF] > 0) | (s.h[:, sy.LOW] > 0)))
+        if s.masked[c] or (s.ill[c] and not (fan and s.stepped[c])):
+            continue
         gas = [o for o in s.supporters(c) if o != c and (p.gas[o] or p.oxygen[o])]
         other = which(p.air & (s.h[:, sy.LOW] > 20) & ~s.ill & (np.arange(len(p.air)) != c))
         if s.h[c, sy.WEAK] > 60 or (s.h[c, sy.LOW] > 45 and (len(fan) or len(gas) or len(other) >= 2)):

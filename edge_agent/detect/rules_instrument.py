@@ -40,13 +40,15 @@ def textures(s: Scene) -> Iterator[Finding]:
         if not s.air_fails[c]:
             yield s.find(c, "fault", "noisy", s.h[c, sy.NOISY], 0.85)
     told = (s.e.up > 0) | (s.e.down > 0)
-    for c in which((s.h[:, sy.FLAT] > 0) & calm & (s.now - s.zero_s > CALIBRATION_S)):
+    aired = s.now - s.zero_s < CALIBRATION_S
+    at_rest = (s.h[:, sy.OFF] > 0) | p.works
+    for c in which((s.h[:, sy.FLAT] > 0) & calm & ~aired & ~at_rest):
         if s.decisive[c] or (told[c] and max(s.e.up[c], s.e.down[c]) > 60):
             pulled = p.gas[c] and s.h[c, sy.NOTHING] + s.h[c, sy.LOW] > 0
             yield s.find(
                 c, "tamper" if pulled else "fault", "below" if pulled else "stuck", s.h[c, sy.FLAT] + 60.0, 0.9
             )
-    for c in which((s.h[:, sy.ENDED] > 60) & calm & (s.h[:, sy.HIGH] + s.h[:, sy.LOW] > 0)):
+    for c in which((s.h[:, sy.ENDED] > 60) & calm & ~aired & (s.h[:, sy.HIGH] + s.h[:, sy.LOW] > 0)):
         yield s.find(c, "fault", "scale_end", s.h[c, sy.ENDED], 0.8)
     zero = (s.h[:, sy.NOTHING] > CALIBRATION_S) & calm & ~p.works & ~s.h[:, sy.OFF].astype(bool)
     for c in which(zero & (p.gas | p.oxygen | p.air)):
