@@ -1,6 +1,7 @@
 """Evidence bundles for tests: a small true one, and copies of it in which something was changed.
 
-`python -m tests.support.bundles` renews tests/vectors/evidence.zip and what the bundle's own script prints of it.
+`python -m tests.support.bundles` renews evidence.zip and evidence-bad.zip in tests/vectors, and evidence.csv, which
+is what the bundle's own script prints of the former.
 """
 
 import asyncio
@@ -12,10 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support import small_mine
-from tests.support.desk import desk
+from tests.support.desk import Desk, desk
 from tests.support.gateway import SealingGateway
-from twin_server.evidence import SCRIPT, Span, bundle, choose
+from twin_server.evidence import SCRIPT, Choice, Span, bundle, choose
+from twin_server.log import Appender
+from twin_server.revocation import RevokeBody, revocation
+from twin_server.store.rows import StoredBatch
 from twin_wire.readings import Quality
+from twin_wire.statement import ZERO_HASH, decode_envelopes, read
 
 NOW_US = 1_760_000_100_000_000
 VALUES = (0.17, -0.0, 1e-9, 123456.789, 3.0, float("inf"), 0.1 + 0.2)
@@ -40,12 +45,48 @@ async def _write(path: Path, batches: int, gap: bool) -> None:
             if gap:
                 ranges = [[8, 8]]
                 await at.post(gateway, [gateway.seal_gap(epoch=1, ranges=ranges, reason="test")])
-            book = await at.ledger.open("e1")
-            choice = await choose(at.store, "e1", Span(0, 1 << 60, ""), book)
-            assert choice is not None
-            with path.open("wb") as file:
-                async for part in bundle(at.store, at.ledger, "e1", Span(0, 1 << 60, ""), choice, book):
-                    file.write(part)
+            await _save(at, path)
+
+
+async def _save(at: Desk, path: Path, choice: Choice | None = None) -> None:
+    book, span = await at.ledger.open("e1"), Span(0, 1 << 60, "")
+    choice = choice or await choose(at.store, "e1", span, book)
+    assert choice is not None
+    with path.open("wb") as file:
+        async for part in bundle(at.store, at.ledger, "e1", span, choice, book):
+            file.write(part)
+
+
+async def _write_bad(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with desk(Path(folder), lambda: NOW_US) as at:
+            await at.enterprise("e1")
+            gateway = SealingGateway(await at.voucher("e1", "gw-1"), now_s=NOW_US / 1e6)
+            await at.post(gateway, gateway.begin())
+            await at.ledger.run("e1", lambda appender: _misdeeds(gateway, appender))
+            await _save(at, path, Choice(list(range(10)), [("gw-1", 1, 0, 6)]))
+
+
+def _misdeeds(gateway: SealingGateway, appender: Appender) -> None:
+    """Append what no honest server takes: entries 4 to 9; the indices are told in web/tests/bundle.test.ts."""
+
+    def append(envelope: bytes, keep: bool = True) -> None:
+        [(raw, body)] = decode_envelopes(envelope, 1, 1 << 20)
+        s = read(raw)
+        place = (s.kind, s.subject, s.chain.epoch, s.chain.seq, 1, 1, NOW_US, 1, True, True, s.digest)
+        appender.append(StoredBatch(0, *place, raw, body if keep else None))
+
+    def rows(n: int) -> bytes:
+        return gateway.seal_rows(NOW_US + n, [[0.1, 0.2, n / 10]])
+
+    first = rows(0)
+    append(first)
+    append(first)  # twice
+    gateway.prev = ZERO_HASH
+    append(rows(1))  # continues nothing
+    append(rows(2), keep=False)  # its body given up, unexplained
+    revocation("gw-1", RevokeBody(1, "stolen"), "u-1")(appender)
+    append(rows(3))  # under a revoked key
 
 
 def write(path: Path, batches: int = 12, gap: bool = False) -> Path:
@@ -81,4 +122,5 @@ def printed(path: Path) -> str:
 
 if __name__ == "__main__":
     write(VECTOR, gap=True)
+    asyncio.run(_write_bad(VECTOR.with_name("evidence-bad.zip")))
     VECTOR.with_suffix(".csv").write_text(printed(VECTOR))

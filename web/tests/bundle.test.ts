@@ -155,6 +155,18 @@ describe('a bundle', () => {
   });
 });
 
+describe('a bundle of a server that took what it should not', () => {
+  it('names each by entry and number', async () => {
+    const { findings } = await check(new Uint8Array(vector('evidence-bad.zip')) as Bytes);
+    expect(findings.map(({ kind, index, gateway, epoch, seq }) => [kind, index, gateway, epoch, seq])).toEqual([
+      ['duplicate', 5, 'gw-1', 1, 3],
+      ['chain', 6, 'gw-1', 1, 4],
+      ['absent', 7, 'gw-1', 1, 5],
+      ['revoked', 9, 'gw-1', 1, 6],
+    ]);
+  });
+});
+
 describe('readings', () => {
   const point = { gateway: 'g', id: 'p', name: '', unit: '%', quantity: 'CH4', zone: '', decimals: 2, time_us: Float64Array.from([3e6, 1e6, 2e6]), value: Float64Array.from([3, 1, NaN]), quality: Uint8Array.from([0, 0, 33]), row: Uint32Array.from([1, 0, 0]) };
 
