@@ -78,8 +78,8 @@ def summary(run: Run) -> list[str]:
     seen = {r.proof.number for r in said if r.proof and r.proof.group == "scenario"}
     absent = sorted(set(range(1, SCENARIO_COUNT + 1)) - seen)
     lines = [
-        f"{len(run.results)} tests ran in {run.seconds:.0f} s, the scenarios in {_took(said, 'scenario'):.0f} s, the acts in "
-        f"{_took(said, 'threat'):.0f} s; {failed} failed.",
+        f"{len(run.results)} tests ran in {run.seconds:.0f} s; {failed} failed. The scenarios took "
+        f"{_took(said, 'scenario'):.0f} s, the acts {_took(said, 'threat'):.0f} s.",
         f"Scenarios with a test: {len(seen)} of {SCENARIO_COUNT}"
         + (f"; none for {', '.join(map(str, absent))}." if absent else "."),
         f"Not in the product, wholly or in part, and marked so below: {', '.join(missing) or 'nothing'}.",
