@@ -69,6 +69,19 @@ def _candidates(
         yield from connection.execute(f"{columns} where id between ? and ? order by id", (low, high))
 
 
+def search(
+    connection: sqlite3.Connection, missing: list[tuple[int, int]], passed_over: Collection[int], batches_max: int
+) -> list[Offer]:
+    """Return the same without the index, row by row: a flipped bit in an inner page hides rows from every look-up."""
+    chosen: list[Offer] = []
+    for identity, statement, body in connection.execute("select id, statement, body from batch"):
+        if len(chosen) == batches_max:
+            break
+        if identity not in passed_over and any(low <= identity <= high for low, high in missing):
+            chosen.append(Offer(*number_of(identity), statement, body))
+    return chosen
+
+
 def missing_ids(server_id: int, above: Iterable[Range], end: int) -> list[tuple[int, int]]:
     """Return the inclusive id ranges after `server_id` and before `end` that `above` leaves open."""
     open_ranges: list[tuple[int, int]] = []

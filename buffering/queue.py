@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from buffering.database import CHECKPOINT_PAGES, PAGE_BYTES, guard, is_disk_fault, transaction
-from buffering.offer import OFFER_BATCHES_MAX, OFFER_BYTES_MAX, Offer, Range, count_missing, missing_ids, offer
+from buffering.offer import OFFER_BATCHES_MAX, OFFER_BYTES_MAX, Offer, Range, count_missing, missing_ids, offer, search
 from buffering.reserve import MEMORY_FOLDER, HealthMark, Spill, reserve_gap
 from buffering.room import Gap, note_holes, number_of, pages_for, pages_used, rewrite_without_body, row_id
 from buffering.rows import Check, Documents, Entry, Fill, Position, Remote, Seal, SealGap
@@ -23,8 +23,7 @@ class Queue(Writer):
     """Sealed batches of one gateway; one thread at a time.
 
     `seal_gap` seals the record of what is given up or left out, in the transaction that does it; `check` tells whether
-    a row is as it was sealed. With a `reserve` the queue goes on in memory where the disk fails (`fault` says why);
-    without, a StoreError means: stop the process.
+    a row is as it was sealed. With a `reserve` the queue goes on in memory where the disk fails; without, it raises StoreError.
     """
 
     def __init__(
@@ -46,6 +45,7 @@ class Queue(Writer):
         self._held_documents: dict[bytes, tuple[str, bytes]] = {}
         self._found = self._position  # as the file says, before a reserve is left out
         self._fill = Fill(0, 0, 0, 0)
+        self._searched = False
 
     @property
     def position(self) -> Position:
@@ -265,6 +265,9 @@ class Queue(Writer):
             try:
                 with guard("read the queue"):
                     rows = offer(self._db, missing, passed_over, newest, batches_max - len(chosen), bytes_max)
+                    if not (rows or chosen or self._searched) and count_missing(self._spans, missing, passed_over):
+                        rows = search(self._db, missing, passed_over, min(batches_max, 32))
+                        self._searched = not rows  # a hole that is known; not sought again in this run
                 chosen += [each for row in rows if (each := self._checked(row)) is not None]
             except StoreError as error:
                 if self._spill is None:
