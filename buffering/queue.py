@@ -23,7 +23,7 @@ class Queue(Writer):
     """Sealed batches of one gateway; one thread at a time.
 
     `seal_gap` seals the record of what is given up or left out, in the transaction that does it; `check` tells whether
-    a row is as it was sealed. With a `reserve` the queue goes on in memory where the disk fails; without, it raises StoreError.
+    a row is as it was sealed. With a `reserve` the queue goes on in memory where the disk fails; else StoreError.
     """
 
     def __init__(
