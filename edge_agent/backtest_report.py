@@ -16,7 +16,7 @@ COLOURS = {"hazard": "#b00020", "fault": "#8a5a00", "tamper": "#5b2a86", "benign
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Backtest</title>
 <style>body{{font:15px/1.4 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}}
 svg{{width:100%;height:auto;background:#f7f7f5}}section{{margin:1.5rem 0}}b{{text-transform:uppercase}}</style>
-<h1>Backtest</h1><p>{count} verdicts; model {version}, learnt from {hours:.1f} h. Black: the point; grey: what its partners
+<h1>Backtest</h1><p>{count} verdicts; model {version}, learnt from {hours:.1f} h. Black: the point; grey: what partners
 say it should read; band: what was usual while learning; line: the moment of the verdict.</p>{sections}</html>
 """
 

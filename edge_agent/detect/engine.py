@@ -58,8 +58,8 @@ def walk(time_s: Array, x: Array, begin: int, a: Any) -> int:
         a.clock[1] = slot
         for c in range(ill.size):
             own = a.since[c]
-            told = own[sy.STEP_UP] + own[sy.STEP_DOWN] + own[sy.NOISY] + own[sy.SILENT] + a.digest_since[c]
-            ill[c] = a.unwell[c] or told > 0.0 or a.table[c, sy.LEARNT] == 0.0
+            told = own[sy.STEP_UP] + own[sy.STEP_DOWN] + own[sy.NOISY] + own[sy.SILENT] + own[sy.NOTHING]
+            ill[c] = a.unwell[c] or told + a.digest_since[c] > 0.0 or a.table[c, sy.LEARNT] == 0.0
         pairs.votes(now, a.state, a.partner, a.scale, a.line, ill, a.residual)
         pairs.tally(now, a.residual, a.partner, a.up, a.down, a.mean)
         for c in range(ill.size):

@@ -128,7 +128,7 @@ class Fuse:
             return None
         verdict = Verdict(now, *finding[:4], finding.begin_s or now, finding.numbers, finding.others)
         self.active[key], self.seen_s[key] = verdict, now
-        if finding.kind in INSTRUMENT:
+        if finding.kind in INSTRUMENT or finding.rule == "calibration":
             self.unwell[finding.point] = 1
         return verdict
 
@@ -140,5 +140,5 @@ class Fuse:
             self.ended.append(self.active.pop(key)._replace(end_s=now))
             del self.seen_s[key]
             self._last_end[key] = now
-            if not any((key[0], kind) in self.active for kind in INSTRUMENT):
+            if not any(point == key[0] and kind != "hazard" for point, kind in self.active):
                 self.unwell[key[0]] = 0

@@ -44,7 +44,7 @@ def textures(s: Scene) -> Iterator[Finding]:
     at_rest = (s.h[:, sy.OFF] > 0) | p.works
     for c in which((s.h[:, sy.FLAT] > 0) & calm & ~aired & ~at_rest):
         if s.decisive[c] or (told[c] and max(s.e.up[c], s.e.down[c]) > 60):
-            pulled = p.gas[c] and s.h[c, sy.NOTHING] + s.h[c, sy.LOW] > 0
+            pulled = p.gas[c] and s.value[c] < s.table[c, sy.LOW0]
             yield s.find(
                 c, "tamper" if pulled else "fault", "below" if pulled else "stuck", s.h[c, sy.FLAT] + 60.0, 0.9
             )
@@ -120,7 +120,7 @@ def lowered(s: Scene) -> Iterator[Finding]:
         below = max(s.e.down[c], s.h[c, sy.LOW])
         near = p.near[c] | p.same[c]
         troubled = bool((s.now - s.hazard_s[near] < HAZARD_NEAR_S).any())
-        voted = s.e.down[c] > DISAGREE_S and not troubled
+        voted = s.e.down[c] > DISAGREE_S and not troubled and not s.alone[c]
         if quiet > QUIET_S or (quiet > 60 and below > 120) or voted:
             yield s.find(c, "tamper", "lowered", max(quiet, below), 0.75, _partners(s, int(c)))
         elif s.h[c, sy.LOW] > DISAGREE_S and p.gas[c]:

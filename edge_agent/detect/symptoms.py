@@ -81,10 +81,11 @@ def _jump(row: Array, model: Array, since: Array, v: float, shift: float, now: f
             row[JUMP_S] = 0.0
     else:
         limit = max(9.0 * max(row[NOISE], model[NOISE0]), 4.0 * model[STEP], 1.3 * model[JUMP0])
-        follows = model[T90_S] > 0.0 and 10.0 ** (-dt / model[T90_S]) > 0.45
-        if not follows:
+        leap = abs(v - row[LAST]) > limit  # the power is asked for only then
+        follows = leap and model[T90_S] > 0.0 and 10.0 ** (-dt / model[T90_S]) > 0.45
+        if leap and not follows:
             limit = max(12.0 * max(row[NOISE], model[NOISE0]), 6.0 * model[STEP], 2.0 * model[JUMP0])
-        if abs(v - row[LAST]) > limit and dt < 3.5 * model[PACE_S]:
+        if leap and abs(v - row[LAST]) > limit and dt < 3.5 * model[PACE_S]:
             row[JUMP_S], row[JUMP_FROM], row[JUMP_TO] = now, row[F8], v - shift
             row[JUMP_SUM], row[JUMP_N] = 0.0, 0.0
     for bit in (STEP_UP, STEP_DOWN):
@@ -93,12 +94,12 @@ def _jump(row: Array, model: Array, since: Array, v: float, shift: float, now: f
 
 
 @jit
-def _texture(row: Array, model: Array, since: Array, v: float, now: float, dt: float) -> None:
+def _texture(row: Array, model: Array, since: Array, v: float, now: float, calm: float, fade: float) -> None:
     """Follow noise, spikes and flat runs."""
     floor = max(model[NOISE0], 0.3 * model[STEP])
     bend = abs(v - 2.0 * row[LAST] + row[BEFORE]) / 1.954
-    row[NOISE] += min(1.0 - math.exp(-dt / 200.0), 0.02) * (min(bend, 8.0 * floor) - row[NOISE])
-    row[SPIKES] *= math.exp(-dt / SPIKE_TAU_S)
+    row[NOISE] += calm * (min(bend, 8.0 * floor) - row[NOISE])
+    row[SPIKES] *= fade
     out, back = row[LAST] - row[BEFORE], v - row[BEFORE]
     if abs(out) > max(10.0 * floor, 3.0 * model[STEP], 0.8 * model[JUMP0]) and abs(back) < 0.4 * abs(out):
         row[SPIKES] += 1.0
@@ -146,6 +147,7 @@ def observe(now: float, dt: float, x: Array, driver: Array, state: Array, since:
     a8, a60 = 1.0 - math.exp(-dt / 8.0), 1.0 - math.exp(-dt / 60.0)
     share = 1.0 - math.exp(-dt / 120.0)
     a300, a1200 = 1.0 - math.exp(-dt / 300.0), 1.0 - math.exp(-dt / 1200.0)
+    calm, fade = min(1.0 - math.exp(-dt / 200.0), 0.02), math.exp(-dt / SPIKE_TAU_S)
     evidence = False
     for c in range(x.size):
         v, row, own = x[c], state[c], since[c]
@@ -165,7 +167,7 @@ def observe(now: float, dt: float, x: Array, driver: Array, state: Array, since:
             row[ROWS] += 1.0
             if model[c, LEARNT] > 0.0 and gap > 0.0:
                 _jump(row, model[c], own, v, shift, now, gap)
-                _texture(row, model[c], own, v, now, gap)
+                _texture(row, model[c], own, v, now, calm, fade)
             row[BEFORE], row[LAST] = row[LAST], v
             row[F8] += a8 * (v - shift - row[F8])
             row[F60] += max(a60, 1.0 / row[ROWS]) * (v - shift - row[F60])
