@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults import test_queue_images
 from tests.support.edge import Edge
 from tests.support.gateway import SealingGateway
 from tests.support.report import scenario
@@ -18,12 +19,15 @@ from twin_wire.exchange import read_answer
 
 START_US = 1_760_000_000_000_000
 Record = Any  # pytest's record_property
+flip_the_queue = test_queue_images.test_a_flipped_bit_is_told_or_harmless_and_never_sends_a_wrong_batch
 
 
 @scenario(12, "bit rot in queue, block store and on the wire", "all detected, batch named, never shown as verified")
 @pytest.mark.parametrize("flips", [60, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_12_bit_rot(tmp_path: Path, record_property: Record, flips: int) -> None:
     chance = random.Random(12)
+    (tmp_path / "queue").mkdir()
+    flip_the_queue(tmp_path / "queue", record_property, flips)
     asyncio.run(_wire_flips(tmp_path, chance, flips))
     file = tmp_path / "data/enterprises" / f"{ENTERPRISE}.db"
     for _ in range(flips):

@@ -31,6 +31,8 @@ LIMITS = (
     "Power cuts are simulated from recorded writes with sectors of 512 and 4,096 bytes, not made with real cards; "
     "pauses between attempts to send are shortened in the link scenarios; scenario 7 has every batch of "
     "its seven days in the long run, with three points instead of a thousand; instruments are simulated.",
+    "Scenario 1 kills the gateway's keeping and sending half, fed faster than by instruments; the whole agent and "
+    "the server are killed in tests/e2e/test_kills.py. The short run makes few of each fault: see the figures.",
     "Two servers share one database in scenario 16; that database's own standby is its operator's and not tried here.",
     "What is tested here was tested by those who wrote it. The bundles, the log's files and the verifier of 300 lines "
     "are there so that others need not rely on this page.",
