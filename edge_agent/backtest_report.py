@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+import edge_agent.detect.symptoms as sy
 from edge_agent.backtest import Line, Recording, load
-from edge_agent.detect import symptoms as sy
 from edge_agent.detect.model import Model
 
 BEFORE_S, AFTER_S = 1800.0, 1800.0

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.detect import pairs, replay
-from edge_agent.detect import symptoms as sy
+import edge_agent.detect.pairs as pairs
+import edge_agent.detect.replay as replay
+import edge_agent.detect.symptoms as sy
 from edge_agent.detect.compiled import jit
 from edge_agent.detect.fuse import Evidence, Fuse, Mark, Verdict
 from edge_agent.detect.model import Model

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.detect import symptoms as sy
+import edge_agent.detect.symptoms as sy
 from edge_agent.detect.compiled import jit
 from edge_agent.detect.model import Model
 from edge_agent.detect.pairs import learn_pairs, smooth

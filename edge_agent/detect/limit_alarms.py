@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.detect import kernels
+import edge_agent.detect.kernels as kernels
 from edge_agent.detect.sites import Site
 
 Array = NDArray[Any]

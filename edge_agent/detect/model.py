@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.detect import symptoms as sy
+import edge_agent.detect.symptoms as sy
 from edge_agent.detect.pairs import PARTNERS
 from edge_agent.detect.sites import Site
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.detect import symptoms as sy
+import edge_agent.detect.symptoms as sy
 from edge_agent.detect.model import Model
 from edge_agent.detect.place import Places
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edge_agent.detect import symptoms as sy
+import edge_agent.detect.symptoms as sy
 from edge_agent.detect.rules import BLAST_S, CALIBRATION_S, Finding, Scene, which
 
 RAIN_EXCESS = 6.0  # margins over the envelope: rain lifts all water somewhat

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edge_agent.detect import symptoms as sy
+import edge_agent.detect.symptoms as sy
 from edge_agent.detect.rules import CALIBRATION_S, Finding, Scene, which
 
 DISAGREE_S, QUIET_S = 420.0, 420.0

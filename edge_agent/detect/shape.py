@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edge_agent.detect import kernels
+import edge_agent.detect.kernels as kernels
 from edge_agent.detect.conditions import Conditions
 from twin_wire.manifest import PointSpec
 from twin_wire.readings import Block, Event
