@@ -53,7 +53,7 @@ def build_detector(
 
     ways = structure.roadways if structure else ()
     edges = [(one.id, other.id) for one in ways for other in ways if one.end == other.start and one.id != other.id]
-    return build(manifest, {"active": active, "learned": learned}, edges)
+    return build(manifest, {"active": active, "learned": learned}, edges, background=True)
 
 
 def warm_up(manifest: Manifest, locator: Locator | None) -> None:

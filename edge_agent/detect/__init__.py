@@ -31,7 +31,11 @@ class Detector:
     """All detectors of a gateway; blocks whose points are no group of the manifest pass unwatched."""
 
     def __init__(
-        self, manifest: Manifest, state: Mapping[str, Any] | None = None, edges: Iterable[tuple[str, str]] = ()
+        self,
+        manifest: Manifest,
+        state: Mapping[str, Any] | None = None,
+        edges: Iterable[tuple[str, str]] = (),
+        background: bool = False,
     ) -> None:
         state = state or {}
         self._conditions = Conditions()
@@ -43,7 +47,7 @@ class Detector:
         for group in manifest.groups:
             points: tuple[PointSpec, ...] = tuple(by_id[p] for p in group.points)
             self._groups[group.points] = {name: _load(name)(points, self._conditions) for name in DETECTORS}
-        self._verdicts = Verdicts(site_of(manifest.points, edges), manifest.points, self._conditions)
+        self._verdicts = Verdicts(site_of(manifest.points, edges), manifest.points, self._conditions, background)
         learned = dict(state.get("learned", {}))
         model = learned.pop(MODEL, None)
         if model:
@@ -96,10 +100,14 @@ class Detector:
 
 
 def build(
-    manifest: Manifest, state: Mapping[str, Any] | None = None, edges: Iterable[tuple[str, str]] = ()
+    manifest: Manifest,
+    state: Mapping[str, Any] | None = None,
+    edges: Iterable[tuple[str, str]] = (),
+    background: bool = False,
 ) -> Detector:
     """Return the detector for the manifest; state is {"active": active(), "learned": learned()} of an earlier run.
 
-    edges are pairs of places: air or water flows from the first to the second.
+    edges are pairs of places: air or water flows from the first to the second. In the background kernels of verdicts
+    are compiled beside the work, which goes unjudged until then; limits never wait.
     """
-    return Detector(manifest, state, edges)
+    return Detector(manifest, state, edges, background)

@@ -3,6 +3,7 @@
 It learns by itself from the first hours, once; what it has learnt stays until an operator lets it learn anew.
 """
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -52,10 +53,23 @@ def _channel(point: PointSpec) -> Channel:
     )
 
 
+_compiling: list[threading.Thread] = []  # one for the process
+
+
+def _compile() -> None:
+    """Run every kernel once over one channel."""
+    site, blank = Site((Channel("warm-up"),)), np.full((1, 1), np.nan)
+    Learner(site).feed(np.ones(1), blank)
+    Engine(Model.blank(site)).feed(np.ones(1), blank)
+
+
 class Verdicts:
     """Rows of all points, the model that is learnt from them, and the events of the verdicts."""
 
-    def __init__(self, site: Site, points: Sequence[PointSpec], conditions: Conditions) -> None:
+    def __init__(
+        self, site: Site, points: Sequence[PointSpec], conditions: Conditions, background: bool = False
+    ) -> None:
+        self._background = background
         self.site, self._points, self._conditions = site, points, conditions
         self._number = {point.id: c for c, point in enumerate(points)}
         units = [("kPa", 1000.0), ("hPa", 100.0)]
@@ -84,8 +98,8 @@ class Verdicts:
 
     def feed(self, block: Block) -> list[Event]:
         """Take a block of one group; rows are judged once every group has had its chance to arrive."""
-        if not self._warm:
-            self._warm_up()
+        if not self._warm and not self._warm_up():
+            return []
         places = [self._number[point] for point in block.points]
         for t, time_us in enumerate(block.time_us.tolist()):
             second = time_us // 1_000_000
@@ -102,12 +116,15 @@ class Verdicts:
         self._done_s = due[-1]
         return self._row(np.array(due, float), np.stack([self._waiting.pop(second) for second in due]), marks)
 
-    def _warm_up(self) -> None:
-        """Let the kernels be compiled with the first block, which the agent feeds before it polls."""
-        self._warm = True
-        blank = np.full((1, len(self._points)), np.nan)
-        Learner(self.site).feed(np.ones(1), blank)
-        Engine(Model.blank(self.site)).feed(np.ones(1), blank)
+    def _warm_up(self) -> bool:
+        """Return whether the kernels are compiled; in the background no line waits for it, and rows pass unjudged."""
+        if not self._background:
+            _compile()
+        elif not _compiling:
+            _compiling.append(threading.Thread(target=_compile, name="kernels", daemon=True))
+            _compiling[0].start()
+        self._warm = not self._background or not _compiling[0].is_alive()
+        return self._warm
 
     def _marks(self, block: Block) -> list[Mark]:
         """Return marks that show in the quality of the readings for the first time in ten minutes."""

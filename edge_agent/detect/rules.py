@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edge_agent.detect.symptoms as sy
+from edge_agent.detect.forecast import forecast
 from edge_agent.detect.model import Model
 from edge_agent.detect.place import Places
 
@@ -16,6 +17,7 @@ TWO_MEAN = {"fault": "tamper", "tamper": "fault"}
 BLIP_MASK_S = 240.0
 BLAST_S = 2400.0
 CALIBRATION_S = 900.0
+HORIZON_S = 900.0  # how far a hazard's forecast looks
 RAIN_S = 6 * 3600.0  # water goes on coming after rain
 
 
@@ -140,6 +142,12 @@ class Scene:
             "value": float(self.value[c]), "usual": float(row[sy.MIDDLE]), "low": float(row[sy.LOW0]),
             "high": float(row[sy.HIGH0]), "held_s": round(float(held_s), 1), "residual": float(self.e.mean[c]),
         }  # fmt: skip
+        limit, state = float(self.places.limit[c]), self.e.state[c]
+        if kind == "hazard" and np.isfinite(limit):
+            usual = max(float(row[sy.RISE0]), float(row[sy.STEP]))
+            ahead = forecast(float(state[sy.F60]), float(state[sy.F1200]), 1200.0, usual, limit, HORIZON_S)
+            numbers |= {"limit": limit, "horizon_s": HORIZON_S, "cross_p": round(ahead.probability, 3)}
+            numbers |= {"expected": ahead.expected, "expected_sd": ahead.deviation}
         score = float(min(max(score, 0.0), 1.0))
         return Finding(c, kind, score, rule, self.now - float(held_s), numbers, tuple(int(o) for o in others))
 

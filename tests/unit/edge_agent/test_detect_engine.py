@@ -10,6 +10,7 @@ import pytest
 
 from edge_agent import backtest
 from edge_agent.detect.engine import Engine
+from edge_agent.detect.forecast import forecast
 from edge_agent.detect.fuse import Mark
 from edge_agent.detect.learn import Learner
 from edge_agent.detect.model import Model
@@ -167,6 +168,14 @@ def test_every_rule_has_a_sentence_in_both_languages(model: Model) -> None:
     for rule in TEXT:
         for zh in (False, True):
             assert "{" not in sentence(verdict._replace(rule=rule), SITE.channels, zh)
+
+
+def test_a_forecast_looks_along_the_slope_and_knows_how_little_it_knows() -> None:
+    rising, calm = (forecast(0.8, slow, 1200.0, 0.06, 1.0, 900.0) for slow in (0.4, 0.8))
+    assert rising.expected == pytest.approx(1.1)
+    assert rising.probability > 0.99
+    assert calm.probability < 0.01
+    assert 0.4 < forecast(0.8, 0.5333, 1200.0, 0.06, 1.0, 900.0).probability < 0.6
 
 
 PLAIN = """
