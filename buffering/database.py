@@ -57,6 +57,10 @@ def guard(what: str) -> Iterator[None]:
     """Turn every sqlite3 error into a StoreError that says what was being done and what helps."""
     try:
         yield
+    except UnicodeDecodeError as error:  # damaged text, met while SQLite made up its own message
+        raise StoreError(
+            f"cannot {what}: the file is damaged", "keep a copy of it, and start with a new one"
+        ) from error
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "") or type(error).__name__
         raise StoreError(f"cannot {what}: {error} ({name})", _HINTS.get(name, "")) from error

@@ -17,7 +17,7 @@ _WRITE = ctypes.CFUNCTYPE(_I, _P, _P, _I, _L)
 _TRUNCATE = ctypes.CFUNCTYPE(_I, _P, _L)
 _SYNC = ctypes.CFUNCTYPE(_I, _P, _I)
 _CLOSE = ctypes.CFUNCTYPE(_I, _P)
-_OPEN = ctypes.CFUNCTYPE(_I, _P, ctypes.c_char_p, _P, _I, _P)
+_OPEN = ctypes.CFUNCTYPE(_I, _P, _P, _P, _I, _P)  # the name stays a pointer: SQLite uses it while the file is open
 
 
 Fail = Callable[[int, str, str], tuple[int, bool] | None]
@@ -92,11 +92,11 @@ class Layer:
         mine.zName, mine.pNext = b"layer", None
         original = old.contents.xOpen
 
-        def opened(vfs: int, name: bytes | None, file: int, flags: int, out: int) -> int:
+        def opened(vfs: int, name: int | None, file: int, flags: int, out: int) -> int:
             code: int = original(ctypes.addressof(old.contents), name, file, flags, out)
             held = ctypes.cast(file, ctypes.POINTER(_File)).contents
             if code == SQLITE_OK and name and held.pMethods:
-                self._names[file] = os.fsdecode(name).rsplit("/", 1)[-1]
+                self._names[file] = os.fsdecode(ctypes.string_at(name)).rsplit("/", 1)[-1]
                 self._wrap(held)
             return code
 
