@@ -259,7 +259,8 @@ class Agent:
 
     async def _seal(self) -> bytes | None:
         """Cut what waits into a batch with the conditions as of now, and store it; return its statement if any."""
-        self._sealed_s, self._urgent = self.clock.monotonic_s(), False
+        urgent, self._urgent = self._urgent, False
+        self._sealed_s = self.clock.monotonic_s()
         if not self.collector.rows:
             return None
         batch = self.collector.take(self._prefix, self.watch.clock)
@@ -274,7 +275,7 @@ class Agent:
             self.unsealed += rows_of(batch)
             log.error("not recorded rows=%d error=%s", rows_of(batch), error)
             return None
-        self.uplink.wake()
+        self.uplink.wake(urgent)
         return entry.statement
 
     async def _look_loop(self) -> None:

@@ -14,7 +14,7 @@ from buffering.database import is_disk_fault
 from buffering.offer import Range
 from buffering.queue import Queue
 from buffering.reserve import RESERVE
-from buffering.room import Gap
+from buffering.room import Gap, number_of, row_id
 from buffering.rows import Documents, Entry, Position, Remote, Seal
 from buffering.state import open_state
 from edge_agent.clock import SystemClock
@@ -110,7 +110,8 @@ class Store:
             lost = self.queue.lacking(reached, known)
             for gap in lost:
                 self.queue.append(partial(self._gap, gap=gap), explains=gap)
-            return known - reached, sum(gap.batches for gap in lost)
+            begun = row_id(number_of(known)[0], 0)  # row ids of different epochs do not count batches
+            return known - max(reached, begun - 1), sum(gap.batches for gap in lost)
 
         return await self.call(work)
 

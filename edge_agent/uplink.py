@@ -85,9 +85,11 @@ class Uplink:
         """Whether someone looks at the site, as the server said lately."""
         return self.link_up and self._clock.monotonic_s() < self._watch_until_s
 
-    def wake(self) -> None:
-        """Say that a batch waits."""
+    def wake(self, urgent: bool = False) -> None:
+        """Say that a batch waits; an urgent one ends a pause between attempts: the link may just be back."""
         self._wake.set()
+        if urgent:
+            self._hurry.set()
 
     async def run(self) -> None:
         """Send until cancelled."""

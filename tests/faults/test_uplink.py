@@ -61,8 +61,8 @@ def test_everything_arrives_in_order_with_receipts_and_the_log_is_followed(tmp_p
             await edge.sent()
             await edge.seal(5)
             await edge.sent()
+            await edge.until(lambda: edge.uplink.receipts == 28)  # counted just after nothing waits any more
         assert await head_of(server) == edge.store.queue.position.seq - 1 == 27
-        assert edge.uplink.receipts == 28
         remote = edge.store.queue.remote
         assert remote.verified_size == 29  # the log's genesis is its own
         assert remote.anchored_id == row_id(1, 27)
@@ -358,5 +358,23 @@ def test_the_watch_hint_is_believed_for_a_while(tmp_path):
         server.app[WATCHED]["north"] = 1
         async with edge.sending():
             await edge.until(lambda: edge.uplink.watched)
+
+    run(tmp_path, scenario)
+
+
+def test_an_urgent_batch_does_not_wait_out_the_pause_between_attempts(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge_agent.uplink.BACKOFF_S", (30.0, 30.0))
+
+    async def scenario(server, relay, edge):
+        relay.cut = True
+        await edge.seal(1)
+        async with edge.sending():
+            await edge.until(lambda: edge.uplink.state == "offline" and edge.uplink.backoff_s > 10)
+            relay.cut = False
+            await edge.seal(1)
+            await asyncio.sleep(0.3)
+            assert edge.store.unsent > 0, "an ordinary batch waits for the next attempt"
+            edge.uplink.wake(urgent=True)
+            await edge.sent()
 
     run(tmp_path, scenario)
