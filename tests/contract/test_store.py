@@ -4,12 +4,13 @@ import asyncio
 import math
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from hashlib import sha256
 
 import numpy as np
 import pytest
 
+from tests.support.stores import Test, append, entry, event, runner
 from twin_server.store import Store, Transaction, open_store
 from twin_server.store.rows import (
     LEVELS_US,
@@ -19,63 +20,24 @@ from twin_server.store.rows import (
     Checkpoint,
     Enterprise,
     Gateway,
-    StoredBatch,
     StoredDocument,
-    StoredEvent,
 )
 from twin_wire.errors import ConfigError, StoreError
 
 MINUTE = LEVELS_US[0]
 SLOT = 10 * MINUTE
-Test = Callable[[Store], Awaitable[None]]
 
 
 @pytest.fixture
 def run(store_url: str) -> Callable[[Test], None]:
     """Return a function that runs a test on a fresh store with the enterprises e1 and e2."""
-
-    def runner(test: Test) -> None:
-        async def body() -> None:
-            store = open_store(store_url)
-            try:
-                for name in ("e1", "e2"):
-                    await store.add_enterprise(Enterprise(name, name, True, f"localhost/{name}", "key", 1))
-                await test(store)
-            finally:
-                await store.close()
-
-        asyncio.run(body())
-
-    return runner
-
-
-def _entry(index: int, t0_us: int = 0, t1_us: int = 0, kind: str = "data", gateway: str = "gw-1") -> StoredBatch:
-    body = f"body {index}".encode()
-    return StoredBatch(
-        index, kind, gateway, 1, index, t0_us, max(t0_us, t1_us), 5, 1, False, True,
-        sha256(body).digest(), f"statement {index}".encode(), body,
-    )  # fmt: skip
-
-
-def _append(*batches: StoredBatch) -> Callable[[Transaction], None]:
-    def work(tx: Transaction) -> None:
-        for batch in batches:
-            tx.append(batch)
-
-    return work
-
-
-def _event(begin_us: int, end_us: int = 0, seq: int = 1, text: str = "high") -> StoredEvent:
-    numbers = {"value": 1.5, "limit": math.nan}
-    return StoredEvent(
-        "gw-1", "p0", "limit_high", begin_us, end_us, 1, "limits/1", numbers, text, 1, seq, seq, seq, seq
-    )
+    return runner(store_url)
 
 
 def test_entries_come_back_byte_for_byte_in_log_order(run: Callable[[Test], None]) -> None:
     async def test(store: Store) -> None:
-        entries = [_entry(0, kind="genesis"), _entry(1), _entry(2, kind="gap"), _entry(3)]
-        await store.write("e1", _append(*entries))
+        entries = [entry(0, kind="genesis"), entry(1), entry(2, kind="gap"), entry(3)]
+        await store.write("e1", append(*entries))
         assert await store.size("e1") == 4
         assert await store.size("e2") == 0
         assert await store.entries("e1", 0, 10) == entries
@@ -94,7 +56,7 @@ def test_entries_come_back_byte_for_byte_in_log_order(run: Callable[[Test], None
 def test_what_the_work_raises_undoes_all_of_it(run: Callable[[Test], None]) -> None:
     async def test(store: Store) -> None:
         def work(tx: Transaction) -> None:
-            tx.append(_entry(0))
+            tx.append(entry(0))
             tx.put_note("n", b"x")
             raise KeyError("stop")
 
@@ -110,13 +72,13 @@ def test_on_commit_hears_of_every_commit_once_and_in_order(run: Callable[[Test],
     async def test(store: Store) -> None:
         heard: list[tuple[str, list[int]]] = []
         store.subscribe(lambda enterprise, batches: heard.append((enterprise, [b.index for b in batches])))
-        await store.write("e1", _append(_entry(0), _entry(1)))
+        await store.write("e1", append(entry(0), entry(1)))
         await store.write("e1", lambda tx: tx.put_note("n", b"x"))
-        given_up = asyncio.ensure_future(store.write("e1", _append(_entry(2))))
+        given_up = asyncio.ensure_future(store.write("e1", append(entry(2))))
         await asyncio.sleep(0)
         given_up.cancel()
-        await store.write("e2", _append(_entry(0)))
-        await store.write("e1", _append(_entry(3)))
+        await store.write("e2", append(entry(0)))
+        await store.write("e1", append(entry(3)))
         assert [item for item in heard if item[0] == "e1"] == [("e1", [0, 1]), ("e1", [2]), ("e1", [3])]
         assert ("e2", [0]) in heard
 
@@ -125,12 +87,12 @@ def test_on_commit_hears_of_every_commit_once_and_in_order(run: Callable[[Test],
 
 def test_a_number_is_taken_once_but_contradictions_are_kept_beside_it(run: Callable[[Test], None]) -> None:
     async def test(store: Store) -> None:
-        await store.write("e1", _append(_entry(0), _entry(1)._replace(seq=0, disputed=True)))
+        await store.write("e1", append(entry(0), entry(1)._replace(seq=0, disputed=True)))
         found = await store.find("e1", "gw-1", 1, 0)
         assert found is not None
         assert found.index == 0
         with pytest.raises(StoreError):
-            await store.write("e1", _append(_entry(2)._replace(seq=0)))
+            await store.write("e1", append(entry(2)._replace(seq=0)))
         assert await store.size("e1") == 2
         assert await store.numbered("e1", "gw-1", 1, 0, 9) == [0]
 
@@ -140,15 +102,15 @@ def test_a_number_is_taken_once_but_contradictions_are_kept_beside_it(run: Calla
 def test_batches_are_found_by_event_time_each_once(run: Callable[[Test], None]) -> None:
     async def test(store: Store) -> None:
         entries = [
-            _entry(0, 5 * SLOT, 5 * SLOT + 9),
-            _entry(1, 2 * SLOT, 2 * SLOT + 9),
-            _entry(2, 2 * SLOT - 5, 2 * SLOT + 5),
-            _entry(3, 2 * SLOT + 1, 2 * SLOT + 2, gateway="gw-2"),
-            _entry(4, 2 * SLOT, 2 * SLOT, kind="gap"),
-            _entry(5, 2 * SLOT, 2 * SLOT)._replace(disputed=True),
-            _entry(6, 2 * SLOT, 2 * SLOT)._replace(readable=False),
+            entry(0, 5 * SLOT, 5 * SLOT + 9),
+            entry(1, 2 * SLOT, 2 * SLOT + 9),
+            entry(2, 2 * SLOT - 5, 2 * SLOT + 5),
+            entry(3, 2 * SLOT + 1, 2 * SLOT + 2, gateway="gw-2"),
+            entry(4, 2 * SLOT, 2 * SLOT, kind="gap"),
+            entry(5, 2 * SLOT, 2 * SLOT)._replace(disputed=True),
+            entry(6, 2 * SLOT, 2 * SLOT)._replace(readable=False),
         ]
-        await store.write("e1", _append(*entries))
+        await store.write("e1", append(*entries))
 
         async def found(from_us: int, to_us: int, **only: str) -> list[int]:
             return [batch.index async for batch in store.batches("e1", from_us, to_us, **only)]
@@ -264,9 +226,9 @@ def test_arrivals_add_up(run: Callable[[Test], None]) -> None:
 
 def test_an_older_word_about_a_condition_never_replaces_a_newer(run: Callable[[Test], None]) -> None:
     async def test(store: Store) -> None:
-        await store.write("e1", lambda tx: tx.put_event(_event(10, end_us=90, seq=5, text="over")))
-        await store.write("e1", lambda tx: tx.put_event(_event(10, seq=3, text="begins")))
-        await store.write("e1", lambda tx: tx.put_event(_event(20, seq=6)))
+        await store.write("e1", lambda tx: tx.put_event(event(10, end_us=90, seq=5, text="over")))
+        await store.write("e1", lambda tx: tx.put_event(event(10, seq=3, text="begins")))
+        await store.write("e1", lambda tx: tx.put_event(event(20, seq=6)))
         [second, first] = await store.events("e1")
         assert (first.text, first.end_us, first.index, first.received_us) == ("over", 90, 5, 5)
         assert first.numbers["value"] == 1.5
@@ -321,14 +283,14 @@ def test_everything_is_there_after_closing_and_opening_again(store_url: str) -> 
     async def write() -> None:
         store = open_store(store_url)
         await store.add_enterprise(Enterprise("e1", "One", False, "localhost/e1", "key", 1))
-        await store.write("e1", _append(_entry(0)))
+        await store.write("e1", append(entry(0)))
         await store.close()
         with pytest.raises(StoreError):
             await store.size("e1")
 
     async def read() -> None:
         store = open_store(store_url)
-        assert await store.entry("e1", 0) == _entry(0)
+        assert await store.entry("e1", 0) == entry(0)
         with pytest.raises(StoreError):
             await store.size("e9")
         await store.close()

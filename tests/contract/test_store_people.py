@@ -1,15 +1,13 @@
 """What every store promises of people: accounts, acknowledgements, audits and the directory that forgets."""
 
-import asyncio
-import math
 import secrets
-from collections.abc import Awaitable, Callable
-from hashlib import sha256
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from twin_server.store import Store, Transaction, open_store
+from tests.support.stores import Test, runner
+from twin_server.store import Store
 from twin_server.store.rows import (
     LEVELS_US,
     Acknowledgement,
@@ -17,8 +15,6 @@ from twin_server.store.rows import (
     Enterprise,
     Person,
     Session,
-    StoredBatch,
-    StoredEvent,
     Token,
     User,
     Voucher,
@@ -27,49 +23,12 @@ from twin_wire.errors import ConfigError
 
 MINUTE = LEVELS_US[0]
 SLOT = 10 * MINUTE
-Test = Callable[[Store], Awaitable[None]]
 
 
 @pytest.fixture
 def run(store_url: str) -> Callable[[Test], None]:
     """Return a function that runs a test on a fresh store with the enterprises e1 and e2."""
-
-    def runner(test: Test) -> None:
-        async def body() -> None:
-            store = open_store(store_url)
-            try:
-                for name in ("e1", "e2"):
-                    await store.add_enterprise(Enterprise(name, name, True, f"localhost/{name}", "key", 1))
-                await test(store)
-            finally:
-                await store.close()
-
-        asyncio.run(body())
-
-    return runner
-
-
-def _entry(index: int, t0_us: int = 0, t1_us: int = 0, kind: str = "data", gateway: str = "gw-1") -> StoredBatch:
-    body = f"body {index}".encode()
-    return StoredBatch(
-        index, kind, gateway, 1, index, t0_us, max(t0_us, t1_us), 5, 1, False, True,
-        sha256(body).digest(), f"statement {index}".encode(), body,
-    )  # fmt: skip
-
-
-def _append(*batches: StoredBatch) -> Callable[[Transaction], None]:
-    def work(tx: Transaction) -> None:
-        for batch in batches:
-            tx.append(batch)
-
-    return work
-
-
-def _event(begin_us: int, end_us: int = 0, seq: int = 1, text: str = "high") -> StoredEvent:
-    numbers = {"value": 1.5, "limit": math.nan}
-    return StoredEvent(
-        "gw-1", "p0", "limit_high", begin_us, end_us, 1, "limits/1", numbers, text, 1, seq, seq, seq, seq
-    )
+    return runner(store_url)
 
 
 def test_an_erased_person_leaves_no_byte_in_the_stores_files(

@@ -1,6 +1,7 @@
 """Store, ledger and ingest without HTTP, and an administrator's desk to make enterprises and vouchers."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -58,3 +59,22 @@ async def desk(data: Path, clock: Clock = wall_clock, store: str = "") -> AsyncI
         yield opened
     finally:
         await opened.close()
+
+
+def runner(data: Path) -> Callable[[Callable[[Desk], Awaitable[None]]], None]:
+    """Return a function that runs a test on a fresh server with the enterprise e1."""
+
+    def run(test: Callable[[Desk], Awaitable[None]]) -> None:
+        async def body() -> None:
+            async with desk(data) as at:
+                await at.enterprise("e1")
+                await test(at)
+
+        asyncio.run(body())
+
+    return run
+
+
+def statuses(answer: Answer) -> list[str]:
+    """Return the verdict on every envelope."""
+    return [verdict.status for verdict in answer.verdicts]

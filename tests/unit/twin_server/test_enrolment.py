@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.desk import Desk, desk
+from tests.support.desk import Desk, desk, runner, statuses
 from tests.support.gateway import SealingGateway
 from twin_server.revocation import RevokeBody, revocation
 from twin_server.verify import verify
 from twin_server.vouchers import extend_voucher
 from twin_wire.errors import ConfigError
-from twin_wire.exchange import Answer, Head, head_authorization
+from twin_wire.exchange import Head, head_authorization
 from twin_wire.keys import SigningKey
 from twin_wire.statement import statement_hash
 
@@ -24,20 +24,7 @@ Test = Callable[[Desk], Awaitable[None]]
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[[Test], None]:
     """Return a function that runs a test on a fresh server with the enterprise e1."""
-
-    def runner(test: Test) -> None:
-        async def body() -> None:
-            async with desk(tmp_path) as at:
-                await at.enterprise("e1")
-                await test(at)
-
-        asyncio.run(body())
-
-    return runner
-
-
-def _statuses(answer: Answer) -> list[str]:
-    return [verdict.status for verdict in answer.verdicts]
+    return runner(tmp_path)
 
 
 def _data(gateway: SealingGateway, count: int) -> list[bytes]:
@@ -48,7 +35,7 @@ def test_a_gateway_enrols_and_every_batch_gets_its_receipt(run: Callable[[Test],
     async def test(at: Desk) -> None:
         gateway = await at.gateway("e1", "gw-1")
         answer = await at.post(gateway, _data(gateway, 5))
-        assert _statuses(answer) == ["receipt"] * 5
+        assert statuses(answer) == ["receipt"] * 5
         gateway.check_answer(answer)
         assert answer.head == Head(1, 7, statement_hash(gateway.sealed[-1]))
         assert answer.anchored == answer.head
@@ -66,7 +53,7 @@ def test_a_foreign_key_is_refused_and_leaves_no_trace_in_the_log(run: Callable[[
         thief = SealingGateway(await at.voucher("e1", "gw-2"))
         thief.voucher, thief.key, thief.seq = gateway.voucher, SigningKey.generate(), 3
         answer = await at.post(thief, [thief.seal_rows(START_US, ROW)])
-        assert _statuses(answer) == ["rejected"]
+        assert statuses(answer) == ["rejected"]
         assert "not enrolled" in answer.verdicts[0].detail
         assert (answer.history_id, answer.head, answer.size, answer.checkpoint) == ("", None, 0, b"")
         assert await at.store.size("e1") == 4
@@ -81,8 +68,8 @@ def test_data_before_the_enrol_statement_has_to_wait(run: Callable[[Test], None]
         gateway = SealingGateway(await at.voucher("e1", "gw-1"))
         begin = gateway.begin()
         [late] = _data(gateway, 1)
-        assert _statuses(await at.post(gateway, [late, begin[2]])) == ["pending", "pending"]
-        assert _statuses(await at.post(gateway, [*begin, late])) == ["receipt"] * 4
+        assert statuses(await at.post(gateway, [late, begin[2]])) == ["pending", "pending"]
+        assert statuses(await at.post(gateway, [*begin, late])) == ["receipt"] * 4
 
     run(test)
 
@@ -92,11 +79,11 @@ def test_a_voucher_works_once_for_one_box_and_only_with_its_secret(run: Callable
         line = await at.voucher("e1", "gw-1")
         forger = SealingGateway(line)
         object.__setattr__(forger.voucher, "secret", b"x" * 32)
-        assert _statuses(await at.post(forger, [forger.seal_enrol()])) == ["rejected"]
+        assert statuses(await at.post(forger, [forger.seal_enrol()])) == ["rejected"]
         honest, second = SealingGateway(line), SealingGateway(line)
-        assert _statuses(await at.post(honest, [honest.seal_enrol()])) == ["receipt"]
+        assert statuses(await at.post(honest, [honest.seal_enrol()])) == ["receipt"]
         answer = await at.post(second, [second.seal_enrol()])
-        assert _statuses(answer) == ["rejected"]
+        assert statuses(answer) == ["rejected"]
         assert await at.store.size("e1") == 2
 
     run(test)
@@ -112,10 +99,10 @@ def test_an_expired_voucher_waits_until_it_is_extended(tmp_path: Path) -> None:
             now[0] += 366 * 86_400_000_000
             begin = gateway.seal_enrol()
             answer = await at.post(gateway, [begin])
-            assert _statuses(answer) == ["pending"]
+            assert statuses(answer) == ["pending"]
             assert "expired" in answer.verdicts[0].detail
             await extend_voucher(at.store, "gw-1", 1, now[0])
-            assert _statuses(await at.post(gateway, [begin])) == ["receipt"]
+            assert statuses(await at.post(gateway, [begin])) == ["receipt"]
             with pytest.raises(ConfigError):
                 await extend_voucher(at.store, "gw-1", 1, now[0])
 
@@ -133,7 +120,7 @@ def test_a_replaced_box_gets_the_next_epoch_and_the_old_ones_batches_still_count
         assert answer.head is not None
         assert (answer.head.epoch, answer.head.seq, answer.above) == (2, 3, ((1, 4, 4),))
         answer = await at.post(old, [sealed[0]])
-        assert _statuses(answer) == ["receipt"]
+        assert statuses(answer) == ["receipt"]
         assert answer.above == ()
         [row] = await at.store.gateways("e1")
         assert (row.epoch, row.kid) == (2, new.key.public.kid)
@@ -175,16 +162,16 @@ def test_a_revoked_key_signs_nothing_more_and_a_new_voucher_gives_the_next_epoch
         async with desk(tmp_path / "data") as at:
             await at.enterprise("e1")
             gateway = await at.gateway("e1", "gw-1")
-            assert _statuses(await at.post(gateway, _data(gateway, 2))) == ["receipt", "receipt"]
+            assert statuses(await at.post(gateway, _data(gateway, 2))) == ["receipt", "receipt"]
             wish = RevokeBody(1, "stolen from the substation", 4)
             entry, _ = await at.ledger.run("e1", revocation("gw-1", wish, "u-1"))
             again, _ = await at.ledger.run("e1", revocation("gw-1", wish, "u-1"))
             assert entry == again
             at.ingest.forget_keys("gw-1")
-            assert _statuses(await at.post(gateway, _data(gateway, 1))) == ["rejected"]
+            assert statuses(await at.post(gateway, _data(gateway, 1))) == ["rejected"]
             fresh = await at.gateway("e1", "gw-1")
             assert fresh.voucher.epoch == 2
-            assert _statuses(await at.post(fresh, _data(fresh, 1))) == ["receipt"]
+            assert statuses(await at.post(fresh, _data(fresh, 1))) == ["receipt"]
 
     asyncio.run(run())
     [report] = asyncio.run(verify(str(tmp_path / "data"), "", "", "", True, lambda *_: None))

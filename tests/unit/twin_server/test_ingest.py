@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import small_mine
-from tests.support.desk import Desk, desk
+from tests.support.desk import Desk, desk, runner, statuses
 from tests.support.gateway import SealingGateway
 from twin_server.admit import FORKS_LOGGED_MAX
 from twin_server.store.rows import LEVELS_US
 from twin_wire.errors import FormatError
-from twin_wire.exchange import Answer, Head
+from twin_wire.exchange import Head
 from twin_wire.manifest import digest, encode_manifest
 from twin_wire.records import encode_record
 from twin_wire.statement import statement_hash
@@ -26,20 +26,7 @@ Test = Callable[[Desk], Awaitable[None]]
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[[Test], None]:
     """Return a function that runs a test on a fresh server with the enterprise e1."""
-
-    def runner(test: Test) -> None:
-        async def body() -> None:
-            async with desk(tmp_path) as at:
-                await at.enterprise("e1")
-                await test(at)
-
-        asyncio.run(body())
-
-    return runner
-
-
-def _statuses(answer: Answer) -> list[str]:
-    return [verdict.status for verdict in answer.verdicts]
+    return runner(tmp_path)
 
 
 def _data(gateway: SealingGateway, count: int) -> list[bytes]:
@@ -51,7 +38,7 @@ def test_batches_may_come_in_any_order_and_a_hole_is_a_notice(run: Callable[[Tes
         gateway = await at.gateway("e1", "gw-1")
         sealed = _data(gateway, 6)
         answer = await at.post(gateway, [sealed[4], sealed[1]])
-        assert _statuses(answer) == ["receipt", "receipt"]
+        assert statuses(answer) == ["receipt", "receipt"]
         assert answer.verdicts[0].detail == "hole: 3 of epoch 1 is missing"
         assert answer.head is not None
         assert (answer.head.seq, answer.above) == (2, ((1, 4, 4), (1, 7, 7)))
@@ -97,7 +84,7 @@ def test_the_same_batch_again_is_a_duplicate_and_changes_nothing(run: Callable[[
         sealed = _data(gateway, 3)
         first = await at.post(gateway, sealed)
         again = await at.post(gateway, sealed + sealed)
-        assert _statuses(again) == ["duplicate"] * 6
+        assert statuses(again) == ["duplicate"] * 6
         assert [v.receipt for v in again.verdicts] == [v.receipt for v in first.verdicts] * 2
         assert again.size == first.size
         [arrivals] = await at.store.arrivals("e1", 0, 1 << 60)
@@ -112,11 +99,11 @@ def test_a_statement_without_body_is_taken_and_its_body_may_follow(run: Callable
         [whole] = _data(gateway, 1)
         raw = gateway.sealed[-1]
         bare = b"\x82" + whole[1 : len(whole) - len(whole[1 + 3 + len(raw) :])] + b"\xf6"
-        assert _statuses(await at.post(gateway, [bare])) == ["receipt"]
+        assert statuses(await at.post(gateway, [bare])) == ["receipt"]
         entry = await at.store.find("e1", "gw-1", 1, 3)
         assert entry is not None
         assert entry.body is None
-        assert _statuses(await at.post(gateway, [whole])) == ["duplicate"]
+        assert statuses(await at.post(gateway, [whole])) == ["duplicate"]
         entry = await at.store.find("e1", "gw-1", 1, 3)
         assert entry is not None
         assert entry.body is not None
@@ -134,7 +121,7 @@ def test_two_statements_for_one_number_are_both_logged_and_nothing_is_overwritte
         clone.seq, clone.prev = seq, prev
         second = clone.seal_rows(START_US, [[9.0, 9.0, 9.0]])
         answer = await at.post(clone, [second])
-        assert _statuses(answer) == ["rejected"]
+        assert statuses(answer) == ["rejected"]
         assert "taken by another" in answer.verdicts[0].detail
         entries = await at.store.entries("e1", 4, 10)
         assert [(e.kind, e.disputed) for e in entries] == [("data", False), ("data", True), ("fork", False)]
@@ -143,7 +130,7 @@ def test_two_statements_for_one_number_are_both_logged_and_nothing_is_overwritte
         [alarm] = await at.store.events("e1", active=True)
         assert (alarm.rule, alarm.severity) == ("fork", 1)
         for _ in range(2 * FORKS_LOGGED_MAX):
-            assert _statuses(await at.post(clone, [second])) == ["rejected"]
+            assert statuses(await at.post(clone, [second])) == ["rejected"]
         assert (await at.store.gateways("e1"))[0].forks == FORKS_LOGGED_MAX
         assert await at.store.size("e1") == 5 + 2 * FORKS_LOGGED_MAX
 
@@ -159,10 +146,10 @@ def test_a_statement_that_does_not_join_its_neighbours_is_evidence_not_data(run:
         liar.seq, liar.prev = 4, statement_hash(gateway.sealed[3])
         between = liar.seal_rows(START_US, [[7.0, 7.0, 7.0]])
         answer = await at.post(liar, [between])
-        assert _statuses(answer) == ["rejected"]
+        assert statuses(answer) == ["rejected"]
         assert "does not continue" in answer.verdicts[0].detail
         answer = await at.post(gateway, [sealed[1]])
-        assert _statuses(answer) == ["receipt"]
+        assert statuses(answer) == ["receipt"]
         assert answer.head is not None
         assert answer.head.seq == 5
 
@@ -178,13 +165,13 @@ def test_a_batch_of_an_unknown_manifest_waits_for_it(run: Callable[[Test], None]
         with pytest.raises(FormatError, match="not asked for"):
             await at.ingest.put_manifest("e1", "gw-1", digest(body), body)
         answer = await at.post(gateway, [batch])
-        assert _statuses(answer) == ["need_manifest"]
+        assert statuses(answer) == ["need_manifest"]
         assert answer.verdicts[0].detail == digest(body)[:8].hex()
         assert await at.store.size("e1") == 4
         with pytest.raises(FormatError, match="not the one"):
             await at.ingest.put_manifest("e1", "gw-1", digest(body), body + b"x")
         await at.ingest.put_manifest("e1", "gw-1", digest(body), body)
-        assert _statuses(await at.post(gateway, [batch])) == ["receipt"]
+        assert statuses(await at.post(gateway, [batch])) == ["receipt"]
 
     run(test)
 
@@ -194,7 +181,7 @@ def test_a_manifest_earlier_in_the_same_post_is_enough(run: Callable[[Test], Non
         gateway = await at.gateway("e1", "gw-1")
         changed = gateway.seal_manifest(small_mine.manifest("gw-1", points=4))
         batch = gateway.seal_rows(START_US, [[1.0, 2.0, 3.0, 4.0]])
-        assert _statuses(await at.post(gateway, [changed, batch])) == ["receipt", "receipt"]
+        assert statuses(await at.post(gateway, [changed, batch])) == ["receipt", "receipt"]
         assert len(await at.store.documents("e1", "manifest", "gw-1")) == 2
 
     run(test)
@@ -220,7 +207,7 @@ def test_a_signed_body_nobody_understands_is_kept_as_evidence_and_stops_nothing(
         bad = gateway.seal("data", poison)
         after = _data(gateway, 2)
         answer = await at.post(gateway, [bad, *after])
-        assert _statuses(answer) == ["rejected", "receipt", "receipt"]
+        assert statuses(answer) == ["rejected", "receipt", "receipt"]
         assert "not understood" in answer.verdicts[0].detail
         assert answer.head is not None
         assert (answer.head.seq, answer.above) == (5, ())
@@ -245,7 +232,7 @@ def test_what_does_not_belong_here_is_refused_one_by_one(run: Callable[[Test], N
             gateway.seal("genesis", encode_record({"simulated": False})),
         ]
         answer = await at.ingest.post("e1", "gw-1", b"".join(statements), 0)
-        assert _statuses(answer) == ["rejected"] * 4
+        assert statuses(answer) == ["rejected"] * 4
         assert await at.store.size("e1") == 4
         for data in (b"\x82", b"\x9f\xff", b"\x80", b"\x82\x01\x02", b"\x00" * 9, forged * 257):
             with pytest.raises(FormatError):
@@ -259,9 +246,9 @@ def test_a_simulated_gateway_cannot_report_into_a_real_log(run: Callable[[Test],
         await at.enterprise("e9", simulated=False)
         gateway = SealingGateway(await at.voucher("e9", "gw-9"))
         answer = await at.post(gateway, gateway.begin())
-        assert _statuses(answer) == ["receipt", "receipt", "rejected"]
+        assert statuses(answer) == ["receipt", "receipt", "rejected"]
         assert "simulated" in answer.verdicts[2].detail
-        assert _statuses(await at.post(gateway, _data(gateway, 1))) == ["need_manifest"]
+        assert statuses(await at.post(gateway, _data(gateway, 1))) == ["need_manifest"]
 
     run(test)
 
@@ -271,7 +258,7 @@ def test_many_posts_at_once_share_commits_and_none_is_lost(run: Callable[[Test],
         gateways = [await at.gateway("e1", f"gw-{n}") for n in range(3)]
         posts = [at.post(gateway, [batch]) for gateway in gateways for batch in _data(gateway, 30)]
         answers = await asyncio.gather(*posts)
-        assert [_statuses(answer) for answer in answers] == [["receipt"]] * 90
+        assert [statuses(answer) for answer in answers] == [["receipt"]] * 90
         assert await at.store.size("e1") == 1 + 3 * 33
         signed = await at.store.checkpoints("e1", 0, 1000)
         assert len(signed) < 60
@@ -287,8 +274,8 @@ def test_a_post_cannot_make_the_server_hold_more_samples_than_its_limit(run: Cal
         sealed = [gateway.seal_rows(START_US, flat) for _ in range(5)]
         assert sum(map(len, sealed)) < 100_000
         answer = await at.post(gateway, sealed)
-        assert _statuses(answer) == ["receipt"] * 3 + ["pending"] * 2
-        assert _statuses(await at.post(gateway, sealed[3:])) == ["receipt"] * 2
+        assert statuses(answer) == ["receipt"] * 3 + ["pending"] * 2
+        assert statuses(await at.post(gateway, sealed[3:])) == ["receipt"] * 2
 
     run(test)
 
