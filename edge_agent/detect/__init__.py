@@ -1,6 +1,7 @@
 """Hazards and faults seen on the gateway: limits first and always, then what the shape of a channel says."""
 
 import importlib
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -11,8 +12,12 @@ from edge_agent.detect.live import RULES, Verdicts, site_of
 from twin_wire.manifest import Manifest, PointSpec
 from twin_wire.readings import Block, Event
 
+OFF = "verdicts_off"  # the rule that says that only limits are watched
 MODEL = "#model"  # beside the points in what was learned
 DETECTORS = {"limits": "edge_agent.detect.limits:Limits", "shape": "edge_agent.detect.shape:Shape"}
+
+
+log = logging.getLogger(__name__)
 
 
 class GroupDetector(Protocol):
@@ -50,8 +55,9 @@ class Detector:
         self._verdicts = Verdicts(site_of(manifest.points, edges), manifest.points, self._conditions, background)
         learned = dict(state.get("learned", {}))
         model = learned.pop(MODEL, None)
+        self._broken = ""  # why there are no verdicts; limits go on alone
         if model:
-            self._verdicts.restore(model)
+            self.restore_model(model)
         self._restore(learned)
 
     def feed(self, block: Block) -> list[Event]:
@@ -61,7 +67,28 @@ class Detector:
         events = [] if self._retired else self._retire(int(block.time_us[-1]))
         block = block._replace(value=np.ascontiguousarray(block.value, np.float64))
         events += [e for watcher in self._groups[block.points].values() for e in watcher.feed(block)]
-        return events + self._verdicts.feed(block)
+        return events + self._judged(block)
+
+    def restore_model(self, document: Mapping[str, Any]) -> None:
+        """Go on with a model learnt before; one that cannot be read ends the verdicts, never the limits."""
+        try:
+            self._verdicts.restore(document)
+        except Exception as error:  # the boundary: see _judged
+            self._broken = f"what was learnt cannot be read: {error!r}"
+            log.exception("the model cannot be read, limits go on alone")
+
+    def _judged(self, block: Block) -> list[Event]:
+        """Return the events of verdicts; a failure ends the verdicts until a restart and is told once."""
+        if not self._broken:
+            try:
+                return self._verdicts.feed(block)
+            except Exception as error:  # the boundary: what only advises must not hold up a limit or a line
+                self._broken = repr(error)
+                log.exception("verdicts failed, limits go on alone")
+        if self._conditions.find("", OFF):
+            return []
+        text = f"verdicts are off until the agent is started again, limits go on: {self._broken}"[:500]
+        return [self._conditions.begin(Event(OFF, 4, "", int(block.time_us[-1]), 0, "rule/1", {}, text))]
 
     def relearn(self) -> None:
         """Learn anew what is usual; what was learnt goes on judging until the new model has seen enough."""
@@ -87,7 +114,7 @@ class Detector:
             arrays: dict[str, np.ndarray] = getattr(watchers["shape"], "state", {})
             for c, point in enumerate(points):
                 out[point] = {n: (None if a[c] != a[c] else a[c].item()) for n, a in arrays.items()}
-        model = self._verdicts.model_document()
+        model = None if self._broken else self._verdicts.model_document()
         return {**out, MODEL: model} if model else out
 
     def _restore(self, learned: Mapping[str, Mapping[str, float | None]]) -> None:

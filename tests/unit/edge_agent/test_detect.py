@@ -106,3 +106,15 @@ def test_a_frozen_channel_is_a_sensor_fault_once_learned_and_ends_when_it_moves_
     calm = [np.round(1 + 0.5 * np.sin(np.arange(HOUR_S) / 400.0) + rng.normal(0, 0.02, HOUR_S), 2) for _ in range(3)]
     ended = [e for e in again.feed(block(1000 + 8 * HOUR_S, *calm)) if e.rule == "sensor_fault"]
     assert [(e.point, e.begin_us, e.end_us > 0) for e in ended] == [("a", events[0].begin_us, True)]
+
+
+def test_a_verdict_engine_that_breaks_takes_no_limit_alarm_along_and_is_on_record_until_the_restart() -> None:
+    detector = detect.build(manifest(point("a", WARNING, ALARM)))
+    detector._verdicts._number = {}  # whatever the bug: the engine cannot take a block any more
+    first = detector.feed(block(1000, np.full(20, 1.2)))
+    assert {"limit_high_1", "limit_high_3", "verdicts_off"} <= {e.rule for e in first}
+    later = detector.feed(block(1020, np.full(20, 0.2)))
+    assert {e.rule for e in later if e.end_us} >= {"limit_high_1", "limit_high_3"}
+    assert "verdicts_off" not in {e.rule for e in later}, "said once"
+    again = detect.build(manifest(point("a", WARNING, ALARM)), {"active": detector.active()})
+    assert ("verdicts_off", True) in [(e.rule, bool(e.end_us)) for e in again.feed(block(1040, np.full(9, 0.2)))]

@@ -37,6 +37,7 @@ const RULE_KEYS: Record<string, Key> = {
   link_error: 'rule.link_error',
   clock_sync: 'rule.clock_sync',
   log_inconsistent: 'rule.log_inconsistent',
+  verdicts_off: 'rule.verdicts_off',
   device_down: 'rule.device_down',
   alarm_test: 'rule.alarm_test',
   device_config: 'rule.device_config',

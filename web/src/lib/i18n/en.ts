@@ -230,6 +230,7 @@ export const en: Record<Key, string> = {
   'rule.link_error': 'Driver failed and was started again',
   'rule.clock_sync': 'Clock not synchronised',
   'rule.log_inconsistent': 'Log does not continue',
+  'rule.verdicts_off': 'Verdicts off, limits go on',
   'rule.device_down': 'Device does not answer',
   'rule.device_config': 'Device has no such register',
   'rule.gap': 'Data missing',

@@ -229,6 +229,7 @@ export const zh = {
   'rule.link_error': '驱动故障并已重启',
   'rule.clock_sync': '时钟未同步',
   'rule.log_inconsistent': '日志前后不符',
+  'rule.verdicts_off': '判断已停用，限值照常',
   'rule.device_down': '设备无应答',
   'rule.device_config': '设备没有所配置的寄存器',
   'rule.gap': '数据缺失',
